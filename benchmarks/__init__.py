@@ -1,0 +1,1 @@
+"""Sensei beside the tools that people use today, measured on the reader's own machine."""

@@ -1,0 +1,1 @@
+"""Shows Sensei at work on sample data."""

@@ -1,0 +1,51 @@
+"""Adapters: the only SQL in the house, one package an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from sensei import errors
+from sensei.engines import base
+
+
+def _postgres() -> base.Engine:
+    from sensei.engines import postgres
+
+    return postgres.engine()
+
+
+def _sqlite() -> base.Engine:
+    from sensei.engines import sqlite
+
+    return sqlite.engine()
+
+
+#: URL scheme -> factory. Drivers are imported by the factory, so that nobody pays for an engine not in use.
+ENGINES: dict[str, Callable[[], base.Engine]] = {
+    "postgresql": _postgres,
+    "postgres": _postgres,
+    "sqlite": _sqlite,
+}
+
+
+def for_url(url: str) -> base.Engine:
+    """Return the engine that a URL names; raises BadInput for an unknown one and NotYet for MySQL and MariaDB."""
+    scheme = urlsplit(url).scheme.lower()
+    if scheme in ("mysql", "mariadb"):
+        raise errors.NotYet(
+            f"{scheme}:// is understood, but this version does not reach MySQL or MariaDB yet",
+            hint="use postgresql:// or sqlite:///file",
+        )
+    factory = ENGINES.get(scheme)
+    if factory is None:
+        raise errors.BadInput(
+            f"no engine answers to {scheme or 'a URL without a scheme'}",
+            hint="use postgresql://…, mysql://…, mariadb://… or sqlite:///file",
+        )
+    return factory()
+
+
+def by_name(name: str) -> base.Engine:
+    """Return an engine by the name that plans remember it by."""
+    return {"postgres": _postgres, "sqlite": _sqlite}[name]()

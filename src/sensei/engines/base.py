@@ -1,0 +1,324 @@
+"""The ports that every engine fills: session, introspect, ddl, undo, rows; and what an engine can do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sensei import catalog
+from sensei.catalog import types
+
+Row = tuple[Any, ...]
+#: Under a name of its own: in `Introspect`, `catalog` is a method.
+TableName = catalog.TableName
+Catalog = catalog.Catalog
+#: A position in a chunk key: one scalar per key column. JSON-able but for bytes, see `key_text`.
+KeyValue = tuple[int | float | str | bytes, ...]
+
+
+class Purpose(StrEnum):
+    """What a session is for: a source session is read only, by the server's own enforcement."""
+
+    SOURCE = "source"
+    TARGET = "target"
+
+
+class Form(StrEnum):
+    """The shape in which rows travel."""
+
+    TEXT = "text"  #: canonical row text: COPY's text form, bytes, any block boundaries
+    BINARY = "binary"  #: PostgreSQL's binary COPY, between two PostgreSQL servers
+    VALUES = "values"  #: lists of native tuples, between two SQLite files
+
+
+Block = bytes | list[Row]
+
+
+@dataclass(frozen=True)
+class ChunkKey:
+    """What a table is cut along."""
+
+    #: "columns": a primary or unique not-null key; "rowid": SQLite's rowid; "ctid": PostgreSQL's physical
+    #: block ranges, for tables without a key; "whole": the table is one chunk.
+    kind: str
+    columns: tuple[str, ...] = ()
+    natives: tuple[str, ...] = ()  #: declared types of the columns, for casts of boundaries
+
+
+@dataclass(frozen=True)
+class ReadColumn:
+    """One column to read: its name, what its values mean, and whether misfits must be made loud."""
+
+    name: str
+    type: types.LogicalType
+    #: True where a scan found, or could not exclude, values that do not conform to the type. They are then
+    #: rendered so that no target takes them for something else, and the row is rejected and quarantined.
+    guard: bool = False
+
+
+@dataclass(frozen=True)
+class ReadSpec:
+    """One chunk to read: rows with lower < key <= upper, in key order (a bound of None is open)."""
+
+    table: catalog.TableName
+    columns: tuple[ReadColumn, ...]
+    key: ChunkKey
+    lower: KeyValue | None = None
+    upper: KeyValue | None = None
+
+
+@dataclass(frozen=True)
+class LoadSpec:
+    """Where rows go: the target table and, in the order of the read columns, name and type of each."""
+
+    table: catalog.TableName
+    columns: tuple[tuple[str, types.LogicalType], ...]
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """What a scan found in one column (engines without enforced types only)."""
+
+    rows: int
+    nulls: int
+    misfits: int  #: values that do not conform to the logical type
+    sample: str = ""  #: one misfit, as an operator would write it, with its key
+    max_length: int | None = None  #: characters of the longest text
+    classes: Mapping[str, int] | None = None  #: SQLite storage class -> count
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """One statement of an undo with the condition under which it applies; run or printed from one source."""
+
+    when: str  #: SQL scalar, true where the statement is still to be done
+    run: str  #: the statement
+    says: str  #: the same in an operator's words
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A privilege that the account lacks and the statement that grants it."""
+
+    what: str
+    grant: str
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """Questions that the rest of the house asks instead of an engine's name."""
+
+    transactional_ddl: bool  #: DDL rolls back
+    keys_after_load: bool  #: primary, unique and foreign keys can be added to a loaded table
+    single_writer: bool  #: one writing transaction at a time in a whole database
+    has_schemas: bool
+    enforced_types: bool  #: a column holds only values of its type (SQLite: no)
+    reads: tuple[Form, ...]  #: forms that a source can give, cheapest first
+    loads: tuple[Form, ...]  #: forms that a target can take, cheapest first
+    max_identifier_bytes: int | None
+    case_sensitive_names: bool
+
+
+class Session(Protocol):
+    """One connection with pinned settings. Drivers' errors arrive as `sensei.errors`.
+
+    Life: connect() gives it outside a transaction; begin, run/rows …, commit or rollback; close.
+    Outside begin/commit each statement commits by itself. `?` is the placeholder in every engine.
+    """
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """Execute; return the number of rows affected (-1 where unknown)."""
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+        """Execute; return all rows."""
+
+    def begin(self) -> None:
+        """Open a transaction (one that may write, on a target: SQLite takes its write lock here)."""
+
+    def commit(self) -> None:
+        """Commit; raises CommitUnknown where the answer was lost."""
+
+    def rollback(self) -> None:
+        """Roll back; never raises for a connection that is already gone."""
+
+    def close(self) -> None:
+        """Close; never raises."""
+
+    def confirm_pinned(self) -> None:
+        """Raise Refused unless this is still the server session that connect() pinned (no pooler swapped it)."""
+
+
+class Introspect(Protocol):
+    """Reads what is there; writes nothing."""
+
+    def catalog(self, session: Session, schemas: Sequence[str] | None) -> Catalog:
+        """Return everything in the schemas (None: all but the system's and Sensei's own). Linear in objects."""
+
+    def identity(self, session: Session) -> str:
+        """Return an opaque text that differs between two databases, even of the same name."""
+
+    def missing_privileges(
+        self, session: Session, purpose: Purpose, tables: Sequence[TableName], schemas: Sequence[str]
+    ) -> list[Missing]:
+        """Return what the account lacks to read these tables, or to create in these schemas."""
+
+    def content(self, session: Session, table: TableName) -> tuple[int, str]:
+        """Return (row count, order-independent checksum) of a table; any changed bit of any row changes it."""
+
+    def object_identity(self, session: Session, kind: str, name: TableName) -> str | None:
+        """Return what identifies the object ("table", "sequence", "schema") of that name now, or None."""
+
+    def dependents(self, session: Session, tables: Sequence[TableName]) -> list[str]:
+        """Name what hangs on these tables from outside of them: views, foreign keys of other tables, …"""
+
+
+class DDL(Protocol):
+    """Writes definitions. Tables handed in are in the target's shape: native types, translated defaults."""
+
+    def quote(self, name: str) -> str:
+        """Quote one identifier; any text is safe afterwards. Raises BadInput for NUL or an empty name."""
+
+    def qualified(self, name: catalog.TableName) -> str:
+        """Quote a full table name."""
+
+    def map_type(self, logical: types.LogicalType, source_engine: str, facts: ColumnFacts | None) -> types.Mapped:
+        """Choose the native type for values of a logical type."""
+
+    def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
+        """Return the default's SQL in this engine for a portable default, or None where it can't be said."""
+
+    def create(self, thing: catalog.Table | catalog.Sequence) -> list[str]:
+        """Return the statements that create a table (for loading) or a sequence."""
+
+    def create_schema(self, name: str) -> list[str]:
+        """Return the statements that create a schema."""
+
+    def finish(self, table: catalog.Table) -> list[Finish]:
+        """Return what is built after the load, in order: keys, indexes; foreign keys come last, over all tables."""
+
+    def prime(self, table: catalog.Table, sequences: Sequence[catalog.Sequence]) -> list[str]:
+        """Return the statements that put identities and sequences where the source's stand, never behind the data."""
+
+    def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
+        """Return the statements that put a sequence that belongs to no column where the source's stands."""
+
+
+@dataclass(frozen=True)
+class Finish:
+    """One object that is built after the load."""
+
+    kind: str  #: "primary_key", "unique", "index", "foreign_key", "check"
+    name: str
+    statements: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    proof: str = ""  #: SQL that returns a row for each violation, before or after the build; empty: the build proves
+    #: SQL condition over the table's alias `c`, true for each row that must go before this can be built; of rows
+    #: that are duplicates of each other it spares one. Empty: rows can't violate this one by one.
+    violators: str = ""
+    removal: tuple[str, ...] = ()  #: statements that take it off again
+
+
+class Undo(Protocol):
+    """The way back: the same statements are run by `rollback` and printed by `rollback-script`."""
+
+    def set_aside(self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str) -> list[Guarded]:
+        """Move an object that this step created into the evidence place."""
+
+    def drop(self, migration: str, step: str, kind: str, name: catalog.TableName) -> list[Guarded]:
+        """Drop an object that this step created."""
+
+    def prepare(self, migration: str, evidence: str | None) -> list[Guarded]:
+        """Make the evidence place (None: none is needed) and raise the epoch."""
+
+    def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
+        """Return the statements that drop evidence, for the commented end of a script and `evidence purge`."""
+
+    def script(
+        self, migration: str, token: str, head: Sequence[str], body: Sequence[Guarded], tail: Sequence[str]
+    ) -> str:
+        """Print an undo as a script for the engine's own client.
+
+        `head` are comment lines, `body` the guarded statements, `tail` lines that stay commented out.
+        """
+
+
+class Rows(Protocol):
+    """Reads and loads rows by chunk."""
+
+    def key(self, table: catalog.Table) -> ChunkKey:
+        """Choose what the table is cut along."""
+
+    def boundary(
+        self, session: Session, table: catalog.TableName, key: ChunkKey, after: KeyValue | None, rows: int
+    ) -> KeyValue | None:
+        """Return the key of the rows-th row after `after`, or None where fewer are left."""
+
+    def read(self, session: Session, spec: ReadSpec, form: Form) -> Iterator[Block]:
+        """Yield the chunk's rows in key order; memory is bounded by a block, or by the largest row."""
+
+    def load(self, session: Session, spec: LoadSpec, form: Form, blocks: Iterable[Block]) -> int:
+        """Write rows inside the caller's transaction; return how many. Raises DataRejected."""
+
+    def count(self, session: Session, table: catalog.TableName) -> int:
+        """Count rows exactly."""
+
+    def marker(self, session: Session) -> str:
+        """Return an opaque mark of this moment, to ask `suspects` later, also in another process."""
+
+    def suspects(self, session: Session, marker: str, tables: Sequence[catalog.TableName]) -> list[catalog.TableName]:
+        """Return the tables that may have been written since the marker: never too few, perhaps too many."""
+
+    def profile(self, session: Session, table: catalog.Table) -> dict[str, ColumnFacts]:
+        """Scan a table for values that do not conform; empty where the engine enforces its types."""
+
+
+class Connect(Protocol):
+    """Opens a session."""
+
+    def __call__(self, url: str, purpose: Purpose, *, application: str = "sensei") -> Session:
+        """Connect and pin; raises ConnectFailed, Refused (pooler, read-only standby as target), BadInput."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine, put together from its parts."""
+
+    name: str
+    capabilities: Capabilities
+    connect: Connect
+    introspect: Introspect
+    ddl: DDL
+    undo: Undo
+    rows: Rows
+    ledger_prefix: str  #: put before a ledger table's name to get its quoted, qualified name: `"sensei_".` or `sensei_`
+    ledger_setup: tuple[str, ...] = ()  #: statements before the ledger's tables can be made
+
+
+@contextlib.contextmanager
+def transaction(session: Session) -> Iterator[Session]:
+    """Run a block in a transaction: commit at its end, roll back on any error."""
+    session.begin()
+    try:
+        yield session
+    except BaseException:
+        session.rollback()
+        raise
+    session.commit()
+
+
+def key_text(value: KeyValue | None) -> str | None:
+    """Write a key position as JSON text; bytes become {"hex": …}."""
+    if value is None:
+        return None
+    return json.dumps([{"hex": v.hex()} if isinstance(v, bytes) else v for v in value], ensure_ascii=False)
+
+
+def key_value(text: str | None) -> KeyValue | None:
+    """Read what `key_text` wrote."""
+    if text is None:
+        return None
+    return tuple(bytes.fromhex(v["hex"]) if isinstance(v, dict) else v for v in json.loads(text))

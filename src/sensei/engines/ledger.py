@@ -1,0 +1,329 @@
+"""The ledger in the target: epoch, objects, chunks and quarantine, written in the transaction that they tell of."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sensei import catalog, crashpoints, errors
+from sensei.engines import base
+
+VERSION = 1
+
+_TABLES = {
+    "migrations": """
+        id TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL, epoch BIGINT NOT NULL, state TEXT NOT NULL,
+        source TEXT NOT NULL, plan TEXT NOT NULL, version BIGINT NOT NULL, changed_at TEXT NOT NULL""",
+    "steps": """
+        migration TEXT NOT NULL, step TEXT NOT NULL, state TEXT NOT NULL, facts TEXT NOT NULL,
+        changed_at TEXT NOT NULL, PRIMARY KEY (migration, step)""",
+    "objects": """
+        migration TEXT NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL, schema_name TEXT NOT NULL,
+        object_name TEXT NOT NULL, identity TEXT NOT NULL, changed_at TEXT NOT NULL,
+        PRIMARY KEY (migration, step)""",
+    "chunk_plan": """
+        migration TEXT NOT NULL, table_name TEXT NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
+        lower_key TEXT, upper_key TEXT, PRIMARY KEY (migration, table_name, attempt, chunk)""",
+    "chunks": """
+        migration TEXT NOT NULL, table_name TEXT NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
+        epoch BIGINT NOT NULL, rows_read BIGINT NOT NULL, rows_quarantined BIGINT NOT NULL,
+        form TEXT NOT NULL, checksum TEXT NOT NULL, changed_at TEXT NOT NULL,
+        PRIMARY KEY (migration, table_name, attempt, chunk)""",
+    "quarantine": """
+        migration TEXT NOT NULL, table_name TEXT NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
+        position BIGINT NOT NULL, row_key TEXT NOT NULL, column_name TEXT NOT NULL, reason TEXT NOT NULL,
+        row_value TEXT NOT NULL, changed_at TEXT NOT NULL,
+        PRIMARY KEY (migration, table_name, attempt, chunk, position)""",
+    "scripts": "migration TEXT NOT NULL PRIMARY KEY, body TEXT NOT NULL, changed_at TEXT NOT NULL",
+}
+
+#: Chunk number of rows that a constraint built after the load turned out.
+AFTER_LOAD = -1
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One planned chunk of a table."""
+
+    table: str
+    attempt: int
+    number: int
+    lower: base.KeyValue | None
+    upper: base.KeyValue | None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """One chunk that is in the target."""
+
+    table: str
+    attempt: int
+    number: int
+    rows_read: int
+    rows_quarantined: int
+    form: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One row in quarantine."""
+
+    table: str
+    chunk: int
+    position: int
+    key: str
+    column: str
+    reason: str
+    row: str
+
+
+def as_json(value: object) -> str:
+    """Write a key or a row as JSON text that an operator can read."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat()
+
+
+class Ledger:
+    """The ledger of one migration, spoken to through a session on the target.
+
+    Methods that write expect the caller's transaction, except `set_up`, `raise_epoch`, `plan_chunks` and
+    `keep_script`, which are whole in themselves.
+    """
+
+    def __init__(self, engine: base.Engine, migration: str) -> None:
+        self.engine = engine
+        self.migration = migration
+
+    def name(self, table: str) -> str:
+        """Return the quoted, qualified name of a ledger table."""
+        return self.engine.ledger_prefix + table
+
+    # -- set up and epoch
+
+    def exists(self, session: base.Session) -> bool:
+        """Tell whether the ledger's tables are in this database and know this migration."""
+        try:
+            return bool(session.rows(f"SELECT 1 FROM {self.name('migrations')} WHERE id = ?", [self.migration]))
+        except errors.UnknownName:
+            return False
+
+    def set_up(self, session: base.Session, token: str, source: str, plan: str) -> None:
+        """Create the ledger's tables where they are missing and enter this migration; safe to repeat."""
+        with base.transaction(session):
+            for statement in self.engine.ledger_setup:
+                session.run(statement)
+            for table, columns in _TABLES.items():
+                session.run(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
+            known = session.rows(f"SELECT token, version FROM {self.name('migrations')} WHERE id = ?", [self.migration])
+            if known and (known[0][0] != token or int(known[0][1]) > VERSION):
+                raise errors.WorldChanged(
+                    f"the target holds a ledger for {self.migration} that this state store did not write",
+                    hint="check that the connection names the right database",
+                )
+            if not known:
+                session.run(
+                    f"INSERT INTO {self.name('migrations')} VALUES (?, ?, 0, 'running', ?, ?, ?, ?)",
+                    [self.migration, token, source, plan, VERSION, _now()],
+                )
+        crashpoints.reach("ledger:set_up:after")
+
+    def raise_epoch(self, session: base.Session, epoch: int) -> None:
+        """Fence off every earlier runner: after this commits, none of its transactions can."""
+        with base.transaction(session):
+            changed = session.run(
+                f"UPDATE {self.name('migrations')} SET epoch = ?, changed_at = ? WHERE id = ? AND epoch <= ?",
+                [epoch, _now(), self.migration, epoch],
+            )
+            if changed != 1:
+                raise errors.TakenOver(
+                    f"another runner has taken {self.migration} over",
+                    hint=f"sensei migrations status {self.migration}",
+                )
+        crashpoints.reach("ledger:raise_epoch:after")
+
+    def hold_epoch(self, session: base.Session, epoch: int) -> None:
+        """Lock the epoch row against a take-over for this transaction; raises TakenOver."""
+        share = "" if self.engine.capabilities.single_writer else " FOR SHARE"
+        found = session.rows(
+            f"SELECT epoch, state FROM {self.name('migrations')} WHERE id = ?{share}", [self.migration]
+        )
+        if not found or int(found[0][0]) != epoch or found[0][1] != "running":
+            raise errors.TakenOver(
+                f"another runner has taken {self.migration} over, or it was rolled back",
+                hint=f"sensei migrations status {self.migration}",
+            )
+
+    def state(self, session: base.Session) -> str | None:
+        """Return "running" or "rolled_back"; None where the ledger does not know the migration."""
+        if not self.exists(session):
+            return None
+        found = session.rows(f"SELECT state FROM {self.name('migrations')} WHERE id = ?", [self.migration])
+        return str(found[0][0]) if found else None
+
+    # -- steps and objects
+
+    def step_done(self, session: base.Session, step: str) -> dict[str, Any] | None:
+        """Return the facts of a step that took effect, or None."""
+        found = session.rows(
+            f"SELECT facts FROM {self.name('steps')} WHERE migration = ? AND step = ? AND state = 'done'",
+            [self.migration, step],
+        )
+        return dict(json.loads(found[0][0])) if found else None
+
+    def record_step(self, session: base.Session, step: str, facts: dict[str, Any]) -> None:
+        """Write that a step took effect, in the transaction in which it does."""
+        session.run(f"DELETE FROM {self.name('steps')} WHERE migration = ? AND step = ?", [self.migration, step])
+        session.run(
+            f"INSERT INTO {self.name('steps')} VALUES (?, ?, 'done', ?, ?)",
+            [self.migration, step, json.dumps(facts, ensure_ascii=False), _now()],
+        )
+
+    def record_object(
+        self, session: base.Session, step: str, kind: str, name: catalog.TableName, identity: str
+    ) -> None:
+        """Write which object a step created, so that the way back touches that one and no other."""
+        session.run(f"DELETE FROM {self.name('objects')} WHERE migration = ? AND step = ?", [self.migration, step])
+        session.run(
+            f"INSERT INTO {self.name('objects')} VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [self.migration, step, kind, name.schema, name.name, identity, _now()],
+        )
+
+    def objects(self, session: base.Session) -> list[tuple[str, str, catalog.TableName, str]]:
+        """Return (step, kind, name, identity) of everything that this migration created."""
+        return [
+            (str(step), str(kind), catalog.TableName(str(schema), str(name)), str(identity))
+            for step, kind, schema, name, identity in session.rows(
+                f"SELECT step, kind, schema_name, object_name, identity FROM {self.name('objects')}"
+                " WHERE migration = ? ORDER BY changed_at, step",
+                [self.migration],
+            )
+        ]
+
+    def keep_script(self, session: base.Session, body: str) -> None:
+        """Keep the rollback script beside the data, so that a lost home is not a lost way back."""
+        with base.transaction(session):
+            session.run(f"DELETE FROM {self.name('scripts')} WHERE migration = ?", [self.migration])
+            session.run(f"INSERT INTO {self.name('scripts')} VALUES (?, ?, ?)", [self.migration, body, _now()])
+
+    # -- chunks
+
+    def plan_chunks(self, session: base.Session, epoch: int, chunks: Sequence[Chunk]) -> None:
+        """Write boundaries before anyone copies along them: a resume cuts at the same places."""
+        with base.transaction(session):
+            self.hold_epoch(session, epoch)
+            for c in chunks:
+                session.run(
+                    f"INSERT INTO {self.name('chunk_plan')} VALUES (?, ?, ?, ?, ?, ?)",
+                    [
+                        self.migration,
+                        c.table,
+                        c.attempt,
+                        c.number,
+                        base.key_text(c.lower),
+                        base.key_text(c.upper),
+                    ],
+                )
+        crashpoints.reach("ledger:plan_chunks:after")
+
+    def planned_chunks(self, session: base.Session, table: str, attempt: int) -> list[Chunk]:
+        """Return the planned chunks of a table in order."""
+        return [
+            Chunk(table, attempt, int(n), base.key_value(lower), base.key_value(upper))
+            for n, lower, upper in session.rows(
+                f"SELECT chunk, lower_key, upper_key FROM {self.name('chunk_plan')}"
+                " WHERE migration = ? AND table_name = ? AND attempt = ? ORDER BY chunk",
+                [self.migration, table, attempt],
+            )
+        ]
+
+    def claim_chunk(self, session: base.Session, epoch: int, chunk: Chunk) -> bool:
+        """Enter a chunk at the start of its transaction; False where it is already in the target.
+
+        A twin that has not ended yet is waited for: its unique row decides.
+        """
+        self.hold_epoch(session, epoch)
+        found = session.rows(
+            f"SELECT 1 FROM {self.name('chunks')} WHERE migration = ? AND table_name = ? AND attempt = ? AND chunk = ?",
+            [self.migration, chunk.table, chunk.attempt, chunk.number],
+        )
+        if found:
+            return False
+        inserted = session.run(
+            f"INSERT INTO {self.name('chunks')} VALUES (?, ?, ?, ?, ?, 0, 0, '', '', ?) ON CONFLICT DO NOTHING",
+            [self.migration, chunk.table, chunk.attempt, chunk.number, epoch, _now()],
+        )
+        return inserted == 1
+
+    def close_chunk(
+        self, session: base.Session, chunk: Chunk, rows_read: int, quarantined: int, form: str, checksum: str
+    ) -> None:
+        """Complete a claimed chunk's row, still in its transaction."""
+        session.run(
+            f"UPDATE {self.name('chunks')} SET rows_read = ?, rows_quarantined = ?, form = ?, checksum = ?,"
+            " changed_at = ? WHERE migration = ? AND table_name = ? AND attempt = ? AND chunk = ?",
+            [
+                rows_read,
+                quarantined,
+                form,
+                checksum,
+                _now(),
+                self.migration,
+                chunk.table,
+                chunk.attempt,
+                chunk.number,
+            ],
+        )
+
+    def applied(self, session: base.Session, table: str | None = None) -> list[Applied]:
+        """Return every chunk that is in the target."""
+        where, params = "migration = ?", [self.migration]
+        if table is not None:
+            where, params = where + " AND table_name = ?", [*params, table]
+        return [
+            Applied(str(t), int(a), int(n), int(read), int(q), str(form), str(checksum))
+            for t, a, n, read, q, form, checksum in session.rows(
+                "SELECT table_name, attempt, chunk, rows_read, rows_quarantined, form, checksum"
+                f" FROM {self.name('chunks')} WHERE {where} ORDER BY table_name, attempt, chunk",
+                params,
+            )
+        ]
+
+    # -- quarantine
+
+    def quarantine(self, session: base.Session, attempt: int, rejected: Sequence[Rejected]) -> None:
+        """Write rows that can't be carried, in the transaction that leaves them out."""
+        for r in rejected:
+            session.run(
+                f"INSERT INTO {self.name('quarantine')} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    self.migration, r.table, attempt, r.chunk, r.position,
+                    r.key, r.column, r.reason, r.row, _now(),
+                ],
+            )  # fmt: skip
+
+    def quarantined(self, session: base.Session, limit: int | None = None) -> list[Rejected]:
+        """Return the rows in quarantine."""
+        tail = f" LIMIT {int(limit)}" if limit is not None else ""
+        return [
+            Rejected(str(t), int(c), int(p), str(k), str(col), str(why), str(row))
+            for t, c, p, k, col, why, row in session.rows(
+                "SELECT table_name, chunk, position, row_key, column_name, reason, row_value"
+                f" FROM {self.name('quarantine')} WHERE migration = ? ORDER BY table_name, chunk, position{tail}",
+                [self.migration],
+            )
+        ]
+
+    def quarantine_count(self, session: base.Session, table: str, chunk: int) -> int:
+        """Count the rows of one chunk of a table in quarantine."""
+        found = session.rows(
+            f"SELECT count(*) FROM {self.name('quarantine')} WHERE migration = ? AND table_name = ? AND chunk = ?",
+            [self.migration, table, chunk],
+        )
+        return int(found[0][0])

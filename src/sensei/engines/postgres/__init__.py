@@ -1,0 +1,35 @@
+"""PostgreSQL, from version 13 on."""
+
+from __future__ import annotations
+
+from sensei.engines import base
+from sensei.engines.postgres import ddl, introspect, rows, session, undo
+
+
+def engine() -> base.Engine:
+    """Return the PostgreSQL engine, put together from its parts."""
+    return base.Engine(
+        name="postgres",
+        capabilities=base.Capabilities(
+            transactional_ddl=True,
+            keys_after_load=True,
+            single_writer=False,
+            has_schemas=True,
+            enforced_types=True,
+            reads=(base.Form.BINARY, base.Form.TEXT),
+            loads=(base.Form.BINARY, base.Form.TEXT),
+            max_identifier_bytes=ddl.MAX_NAME,
+            case_sensitive_names=True,
+        ),
+        connect=session.connect,
+        introspect=introspect.Introspect(),
+        ddl=ddl.DDL(),
+        undo=undo.Undo(),
+        rows=rows.Rows(),
+        ledger_prefix='"sensei_".',
+        # Not IF NOT EXISTS: that asks for the right to create even where the schema is there.
+        ledger_setup=(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'sensei_')"
+            ' THEN CREATE SCHEMA "sensei_"; END IF; END $$',
+        ),
+    )

@@ -1,0 +1,224 @@
+"""The way back on PostgreSQL: guarded statements, run one by one or printed as a script for psql."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+
+from sensei import catalog
+from sensei.engines import base
+from sensei.engines.postgres import ddl
+
+_LEDGER = '"sensei_"'
+_KINDS = {"table": "'r', 'p', 'f'", "sequence": "'S'"}
+
+
+def _lit(text: str) -> str:
+    return ddl.literal(text)
+
+
+def _recorded(migration: str, step: str) -> str:
+    return (
+        f"(SELECT o.identity FROM {_LEDGER}.objects o WHERE o.migration = {_lit(migration)} AND o.step = {_lit(step)})"
+    )
+
+
+def _ours(migration: str, step: str, kind: str, name: catalog.TableName) -> str:
+    """Write the condition that the object of this name is the very one that the step created."""
+    if kind == "schema":
+        return (
+            "EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n"
+            f" WHERE n.nspname = {_lit(name.name or name.schema)} AND n.oid::text = {_recorded(migration, step)}"
+            # Whatever else lies in it by now was not made by Sensei.
+            " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid)"
+            " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_proc p WHERE p.pronamespace = n.oid)"
+            " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_type t WHERE t.typnamespace = n.oid))"
+        )
+    alone = (
+        " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype IN ('a', 'i')"
+        " AND d.classid = 'pg_catalog.pg_class'::regclass AND d.refobjsubid > 0)"
+        if kind == "sequence"  # one that a column owns goes where its table goes
+        else ""
+    )
+    return (
+        "EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE n.nspname = {_lit(name.schema)} AND c.relname = {_lit(name.name)}"
+        f" AND c.relkind IN ({_KINDS[kind]}) AND c.oid::text = {_recorded(migration, step)}{alone})"
+    )
+
+
+def _word(kind: str) -> str:
+    return "SEQUENCE" if kind == "sequence" else "TABLE"
+
+
+class Undo:
+    """Undo by moving into the evidence schema, or by dropping."""
+
+    def set_aside(
+        self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str
+    ) -> list[base.Guarded]:
+        if kind == "schema":
+            return self.drop(migration, step, kind, name)
+        when = _ours(migration, step, kind, name)
+        run = (
+            f"DO {_dollar(_move_table(name, evidence))}"
+            if kind == "table"
+            else f"ALTER SEQUENCE {ddl.qualified(name)} SET SCHEMA {ddl.quote(evidence)}"
+        )
+        return [base.Guarded(when, run, f"set {kind} {name} aside in {evidence}")]
+
+    def drop(self, migration: str, step: str, kind: str, name: catalog.TableName) -> list[base.Guarded]:
+        when = _ours(migration, step, kind, name)
+        if kind == "schema":
+            schema = name.name or name.schema
+            return [base.Guarded(when, f"DROP SCHEMA {ddl.quote(schema)}", f"drop the empty schema {schema}")]
+        found = []
+        if kind == "table":
+            # Only keys between tables of this migration go first; anything else that hangs on the table stops
+            # the undo rather than being dropped with it.
+            pointing = (
+                "SELECT k.conrelid, k.conname FROM pg_catalog.pg_constraint k"
+                f" WHERE k.contype = 'f' AND k.confrelid = {_lit(ddl.qualified(name))}::regclass"
+                " AND k.conrelid <> k.confrelid AND k.conparentid = 0 AND k.conrelid::text IN"
+                f" (SELECT o.identity FROM {_LEDGER}.objects o WHERE o.migration = {_lit(migration)}"
+                " AND o.kind = 'table')"
+            )
+            run = (
+                f"DECLARE r record; BEGIN FOR r IN {pointing} LOOP"
+                " EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', r.conrelid::regclass, r.conname);"
+                " END LOOP; END"
+            )
+            says = f"drop the foreign keys of migrated tables that point at {name}"
+            found.append(base.Guarded(when, f"DO {_dollar(run)}", says))
+        found.append(base.Guarded(when, f"DROP {_word(kind)} {ddl.qualified(name)}", f"drop {kind} {name}"))
+        return found
+
+    def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
+        running = (
+            f"EXISTS (SELECT 1 FROM {_LEDGER}.migrations m WHERE m.id = {_lit(migration)} AND m.state = 'running')"
+        )
+        found = [
+            base.Guarded(
+                running,
+                f"UPDATE {_LEDGER}.migrations SET epoch = epoch + 1000 WHERE id = {_lit(migration)}",
+                f"stop every runner of {migration} from writing",
+            )
+        ]
+        if evidence is not None:
+            missing = (
+                f"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname = {_lit(evidence)}) AND {running}"
+            )
+            found.append(
+                base.Guarded(missing, f"CREATE SCHEMA {ddl.quote(evidence)}", f"make the evidence schema {evidence}")
+            )
+        return found
+
+    def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
+        plain = [n.name for n in names]
+        # Of tables that shared a name, all but the first that came were renamed: only the server knows which.
+        shared = [n for n in names if plain.count(n.name) > 1]
+        there = dict.fromkeys([*plain, *map(_fresh, shared)])
+        tables = ", ".join(ddl.qualified(catalog.TableName(evidence, n)) for n in there)
+        word = "DROP TABLE IF EXISTS" if shared else "DROP TABLE"
+        # All in one statement, as they may point at each other; RESTRICT keeps what others hung on them.
+        return [*([f"{word} {tables}"] if names else []), f"DROP SCHEMA {ddl.quote(evidence)}"]
+
+    def script(
+        self, migration: str, token: str, head: Sequence[str], body: Sequence[base.Guarded], tail: Sequence[str]
+    ) -> str:
+        known = (
+            f"EXISTS (SELECT 1 FROM {_LEDGER}.migrations m WHERE m.id = {_lit(migration)} AND m.token = {_lit(token)})"
+        )
+        wrong = _lit(f"this is not the database that {migration} was carried out in; nothing was changed")
+        guard = (
+            "BEGIN\n"
+            f"IF pg_catalog.to_regclass('{_LEDGER}.migrations') IS NULL THEN\n"
+            f"  RAISE EXCEPTION USING MESSAGE = {wrong};\n"
+            "END IF;\n"
+            # A block of its own: the first condition must be settled before the ledger's table is named.
+            f"IF NOT {known} THEN\n"
+            f"  RAISE EXCEPTION USING MESSAGE = {wrong};\n"
+            "END IF;\n"
+            "END"
+        )
+        mark = base.Guarded(
+            f"EXISTS (SELECT 1 FROM {_LEDGER}.migrations m"
+            f" WHERE m.id = {_lit(migration)} AND m.state <> 'rolled_back')",
+            f"UPDATE {_LEDGER}.migrations SET state = 'rolled_back' WHERE id = {_lit(migration)}",
+            f"mark {migration} as rolled back",
+        )
+        lines = [
+            *_comments(head),
+            "\\set ON_ERROR_STOP on",
+            "SET client_encoding = 'UTF8';",
+            "SET standard_conforming_strings = on;",
+            "SET client_min_messages = notice;",
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;",
+            "SET LOCAL search_path = pg_catalog, pg_temp;",
+            "SET LOCAL lock_timeout = '30s';",
+            "SET LOCAL statement_timeout = 0;",
+            "",
+            f"DO {_dollar(guard)};",
+            "",
+        ]
+        for guarded in [*body, mark]:
+            lines += [*_comments([guarded.says]), f"DO {_dollar(_conditional(guarded))};", ""]
+        lines += ["COMMIT;", *_comments(tail)]
+        return "\n".join(lines) + "\n"
+
+
+def _move_table(name: catalog.TableName, evidence: str) -> str:
+    """Write a block that moves a table, renaming what would collide: two schemas may share names."""
+    table = f"{_lit(ddl.qualified(name))}::regclass"
+    fresh = catalog.TableName(name.schema, _fresh(name))
+    place = ddl.quote(evidence)
+    return f"""DECLARE r record; BEGIN
+FOR r IN
+  SELECT c.oid, c.relkind, left(c.relname, 15) || '_' || c.oid::text AS fresh
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class e ON e.relname = c.relname
+  JOIN pg_catalog.pg_namespace n ON n.oid = e.relnamespace AND n.nspname = {_lit(evidence)}
+  WHERE c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = {table})
+     OR c.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::regclass
+                    AND d.refclassid = 'pg_catalog.pg_class'::regclass
+                    AND d.refobjid = {table} AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i'))
+LOOP
+  EXECUTE format('ALTER %s %s RENAME TO %I', CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END,
+                 r.oid::regclass, r.fresh);
+END LOOP;
+IF pg_catalog.to_regclass({_lit(ddl.qualified(catalog.TableName(evidence, name.name)))}) IS NULL THEN
+  ALTER TABLE {ddl.qualified(name)} SET SCHEMA {place};
+ELSE
+  ALTER TABLE {ddl.qualified(name)} RENAME TO {ddl.quote(fresh.name)};
+  ALTER TABLE {ddl.qualified(fresh)} SET SCHEMA {place};
+END IF;
+END"""
+
+
+def _fresh(name: catalog.TableName) -> str:
+    """Return the name in the evidence schema of a table whose own name is taken there."""
+    mark = hashlib.sha256(str(name).encode()).hexdigest()[:12]
+    return name.name.encode()[: ddl.MAX_NAME - 13].decode(errors="ignore") + "_" + mark
+
+
+def _conditional(guarded: base.Guarded) -> str:
+    says = _lit(guarded.says)
+    return (
+        f"BEGIN\nIF {guarded.when} THEN\n"
+        f"  EXECUTE {_dollar(guarded.run)};\n"
+        f"  RAISE NOTICE USING MESSAGE = {says};\n"
+        "END IF;\nEND"
+    )
+
+
+def _dollar(body: str) -> str:
+    """Quote with a tag that the text does not hold."""
+    tags = itertools.chain(["sensei"], (f"sensei_{n}" for n in itertools.count(2)))
+    tag = next(t for t in tags if f"${t}$" not in body)
+    return f"${tag}$\n{body}\n${tag}$"  # on lines of their own: a body may end in $
+
+
+def _comments(lines: Sequence[str]) -> list[str]:
+    """Comment lines out, however many lines hide in each of them."""
+    return [f"-- {part}".rstrip() for line in lines for part in line.replace("\0", "").splitlines() or [""]]

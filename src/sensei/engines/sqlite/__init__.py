@@ -1,0 +1,32 @@
+"""SQLite, put together from its parts."""
+
+from __future__ import annotations
+
+from sensei.engines import base
+from sensei.engines.sqlite import ddl, introspect, names, rows, session, undo
+
+CAPABILITIES = base.Capabilities(
+    transactional_ddl=True,
+    keys_after_load=False,
+    single_writer=True,
+    has_schemas=False,
+    enforced_types=False,
+    reads=(base.Form.VALUES, base.Form.TEXT),
+    loads=(base.Form.VALUES, base.Form.TEXT),
+    max_identifier_bytes=None,
+    case_sensitive_names=False,
+)
+
+
+def engine() -> base.Engine:
+    """Return the engine behind sqlite:/// URLs."""
+    return base.Engine(
+        name="sqlite",
+        capabilities=CAPABILITIES,
+        connect=session.connect,
+        introspect=introspect.Introspect(),
+        ddl=ddl.DDL(),
+        undo=undo.Undo(),
+        rows=rows.Rows(),
+        ledger_prefix=names.OWN_PREFIX,
+    )

@@ -1,0 +1,201 @@
+"""Loading a chunk: canonical text turned into values column by column, never changed, else rejected."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from sensei import errors
+from sensei.catalog import rowtext
+from sensei.catalog.types import Kind, LogicalType
+from sensei.engines import base
+from sensei.engines.sqlite import declared, names, read
+from sensei.engines.sqlite.render import EXACT_DIGITS, MISFIT
+from sensei.engines.sqlite.session import SqliteSession, translate
+
+PIECE_BYTES = 256_000
+
+_SAVEPOINT = "sensei_load"
+_LOOKS_NUMERIC = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+
+Convert = Callable[[Sequence[str | None]], Sequence[Any]]
+
+
+def load(session: base.Session, spec: base.LoadSpec, form: base.Form, blocks: Iterable[base.Block]) -> int:
+    """Write rows inside the caller's transaction; return how many. Where a row is refused none of them stays."""
+    mine = read.own(session)
+    marks = ", ".join("?" * len(spec.columns))
+    columns = ", ".join(names.quote(name) for name, _ in spec.columns)
+    insert = f"INSERT INTO {names.qualified(spec.table)} ({columns}) VALUES ({marks})"
+    if form is base.Form.VALUES:
+        batches: Iterable[Iterable[Sequence[Any]]] = _values(blocks)
+    elif form is base.Form.TEXT:
+        batches = _texts(mine, spec, blocks)
+    else:
+        raise errors.Fault(f"SQLite does not take rows in the form {form}")
+    db = mine.db
+    before = db.total_changes()
+    mine.run(f"SAVEPOINT {_SAVEPOINT}")
+    try:
+        for batch in batches:
+            db.executemany(insert, batch)
+    except BaseException as e:
+        # A disk that ran full may have ended the whole transaction already.
+        if db.in_transaction:
+            mine.run(f"ROLLBACK TO {_SAVEPOINT}")
+            mine.run(f"RELEASE {_SAVEPOINT}")
+        if isinstance(e, Exception):
+            raise translate(e, mine.purpose) from e
+        raise
+    loaded = db.total_changes() - before
+    mine.run(f"RELEASE {_SAVEPOINT}")
+    return loaded
+
+
+def _values(blocks: Iterable[base.Block]) -> Iterator[list[base.Row]]:
+    for block in blocks:
+        if isinstance(block, bytes):
+            raise errors.Fault("text was handed over where tuples were announced")
+        yield block
+
+
+def _texts(session: SqliteSession, spec: base.LoadSpec, blocks: Iterable[base.Block]) -> Iterator[Iterable[Any]]:
+    convert = _converters(session, spec)
+    width = len(spec.columns)
+    for piece in _pieces(blocks):
+        yield _rows(piece, width, convert, spec)
+
+
+def _pieces(blocks: Iterable[base.Block]) -> Iterator[bytes]:
+    """Cut blocks of any boundaries into whole lines, some hundred kilobytes or one row at a time."""
+    waiting: list[bytes] = []
+    size = 0
+    for block in blocks:
+        if not isinstance(block, bytes):
+            raise errors.Fault("tuples were handed over where text was announced")
+        end = block.rfind(b"\n") + 1
+        if not end or size + end < PIECE_BYTES:
+            waiting.append(block)
+            size += len(block)
+            continue
+        whole = b"".join((*waiting, block[:end]))
+        waiting, size = ([block[end:]] if end < len(block) else []), len(block) - end
+        yield whole
+    rest = b"".join(waiting)
+    if rest:
+        if not rest.endswith(b"\n"):
+            raise errors.Fault("the last row of a chunk came without its end")
+        yield rest
+
+
+def _rows(piece: bytes, width: int, convert: Sequence[Convert | None], spec: base.LoadSpec) -> Iterable[Any]:
+    try:
+        text = piece.decode()
+    except UnicodeDecodeError as e:
+        raise errors.DataRejected(f"text that is not valid UTF-8: {e}") from e
+    # str.splitlines() would also cut at U+2028 and its like.
+    rows = [line.split("\t") for line in text[:-1].split("\n")]
+    for row in rows:
+        if len(row) != width:
+            raise errors.DataRejected(
+                f"{'an extra' if len(row) > width else 'a missing'} field: {' '.join(row)[:200]}",
+                table=str(spec.table),
+            )
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    escaped, strange = "\\" in text, MISFIT in text
+    for at, (name, kind) in enumerate(spec.columns):
+        fields: Sequence[str | None] = columns[at]
+        if strange and kind.kind not in (Kind.TEXT, Kind.BYTES, Kind.ANY, Kind.NATIVE):
+            _refuse_misfits(fields, name)
+        if escaped:
+            fields = [None if f == "\\N" else f if f is None or "\\" not in f else rowtext.unescape(f) for f in fields]
+        change = convert[at]
+        try:
+            columns[at] = change(fields) if change else fields
+        except (ValueError, OverflowError) as e:
+            raise errors.DataRejected(str(e), column=name, table=str(spec.table)) from e
+    return zip(*columns, strict=True)
+
+
+def _refuse_misfits(fields: Iterable[str | None], column: str) -> None:
+    for f in fields:
+        if f is not None and f.startswith(MISFIT):
+            raise errors.DataRejected(f"the value does not conform to its type: {f}", column=column)
+
+
+def _converters(session: SqliteSession, spec: base.LoadSpec) -> list[Convert | None]:
+    found = session.rows("SELECT name, type FROM pragma_table_xinfo(?, 'main')", [spec.table.name])
+    if not found:
+        raise errors.UnknownName(f"no such table: {spec.table}")
+    strict = bool(
+        session.rows("SELECT strict FROM pragma_table_list WHERE schema = 'main' AND name = ?", [spec.table.name])[0][0]
+    )
+    native = {names.fold(n): declared.affinity(t or "", strict=strict) for n, t in found}
+    return [_converter(kind, native.get(names.fold(name), "blob")) for name, kind in spec.columns]
+
+
+def _converter(type: LogicalType, affinity: str) -> Convert | None:
+    """Return what makes values of canonical texts; None where SQLite's own affinity does it exactly."""
+    match type.kind:
+        case Kind.INTEGER:
+            return None if affinity in ("integer", "numeric") else _each(int)
+        case Kind.DECIMAL if affinity in ("integer", "numeric"):
+            # Affinity turns 15 digits into a double and back without loss; more digits it would cut.
+            exact = type.precision is not None and type.precision <= EXACT_DIGITS
+            return _each(_short_decimal if not exact else _finite)
+        case Kind.DECIMAL:
+            return None if affinity == "text" else _each(_short_decimal if affinity == "real" else str)
+        case Kind.FLOAT:
+            return _each(_float)
+        case Kind.BOOLEAN:
+            return _each({"t": 1, "f": 0}.__getitem__, KeyError)
+        case Kind.BYTES:
+            return _each(_bytes)
+        case _:
+            # Text that looks like a number would become one.
+            return None if affinity in ("text", "blob") else _each(_no_number)
+
+
+def _each(change: Callable[[str], Any], refusal: type[Exception] = ValueError) -> Convert:
+    def convert(fields: Sequence[str | None]) -> list[Any]:
+        try:
+            return [None if f is None else change(f) for f in fields]
+        except refusal as e:
+            raise ValueError(f"can't be held by SQLite: {e}") from e
+
+    return convert
+
+
+def _finite(text: str) -> str:
+    if text in ("NaN", "Infinity", "-Infinity"):
+        raise ValueError(f"{text} in an exact number")
+    return text
+
+
+def _short_decimal(text: str) -> str:
+    if len(text.lstrip("-0.").replace(".", "")) > EXACT_DIGITS:
+        raise ValueError(f"more than {EXACT_DIGITS} digits in a column that holds doubles: {text}")
+    return _finite(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isnan(value):
+        raise ValueError("NaN, which SQLite turns into NULL")
+    if value == 0 and text.startswith("-"):
+        raise ValueError("-0, which SQLite turns into 0")
+    return value
+
+
+def _bytes(text: str) -> bytes:
+    if not text.startswith("\\x"):
+        raise ValueError("bytes are written as \\x and hex")
+    return bytes.fromhex(text[2:])
+
+
+def _no_number(text: str) -> str:
+    if _LOOKS_NUMERIC.fullmatch(text):
+        raise ValueError(f"text that a column of this type turns into a number: {text[:80]}")
+    return text

@@ -1,0 +1,153 @@
+"""The way back in SQLite: guarded statements, run one by one or printed as a script for the `sqlite3` client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from sensei import catalog
+from sensei.engines import base
+from sensei.engines.sqlite import names
+
+#: Added to the epoch, so that no runner that is still alive can commit into what is being taken back.
+EPOCH_STEP = 1000
+
+_MIGRATIONS = f"main.{names.OWN_PREFIX}migrations"
+_OBJECTS = f"main.{names.OWN_PREFIX}objects"
+# Turns of the client's own settings that a user's ~/.sqliterc may have changed.
+_SETTINGS = (".bail on", ".echo off", ".headers off", ".mode list", ".changes off", ".timeout 30000")
+
+
+class Undo:
+    """Fills the port `base.Undo`; kinds are "table" and "index", anything else has nothing to be undone."""
+
+    def set_aside(
+        self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str
+    ) -> list[base.Guarded]:
+        """Rename a table that this step created to `<evidence>_<name>`; foreign keys among such tables follow.
+
+        An index is dropped: its name counts in the whole file, and its definition is in the plan.
+        """
+        if kind != "table":
+            return self.drop(migration, step, kind, name)
+        aside = evidence_name(evidence, name)
+        return [
+            base.Guarded(
+                _ours(migration, step, kind, name, evidence),
+                f"ALTER TABLE {names.qualified(name)} RENAME TO {names.quote(aside)}",
+                f"set table {name} aside as {aside}",
+            )
+        ]
+
+    def drop(self, migration: str, step: str, kind: str, name: catalog.TableName) -> list[base.Guarded]:
+        """Drop a table or an index that this step created."""
+        if kind not in ("table", "index"):
+            return []
+        return [
+            base.Guarded(
+                _ours(migration, step, kind, name, f"{names.OWN_PREFIX}evidence_{migration}"),
+                f"DROP {kind.upper()} {names.qualified(name)}",
+                f"drop {kind} {name}",
+            )
+        ]
+
+    def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
+        """Raise the epoch; the evidence place is a prefix of names and needs no making."""
+        where = f"id = {names.literal(migration)} AND state = 'running'"
+        return [
+            base.Guarded(
+                f"EXISTS (SELECT 1 FROM {_MIGRATIONS} WHERE {where})",
+                f"UPDATE {_MIGRATIONS} SET epoch = epoch + {EPOCH_STEP} WHERE {where}",
+                f"fence off every runner of {migration}",
+            )
+        ]
+
+    def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
+        """Return the statements that drop evidence."""
+        return [f"DROP TABLE IF EXISTS {_quoted_evidence(evidence, n)}" for n in names]
+
+    def script(
+        self,
+        migration: str,
+        token: str,
+        head: Sequence[str],
+        body: Sequence[base.Guarded],
+        tail: Sequence[str],
+    ) -> str:
+        """Print an undo for `sqlite3 FILE < script` or `sqlite3 FILE ".read script"`; one transaction, repeatable."""
+        identity = f"id = {names.literal(migration)}"
+        missing = f"nothing was changed: this file does not hold {migration}, or not the one of this script"
+        step_file = f"sensei_rollback_{re.sub(r'[^A-Za-z0-9_]', '_', migration)}.tmp"
+        lines = [
+            *_comments(head),
+            *_SETTINGS,
+            "PRAGMA foreign_keys = OFF;",
+            "PRAGMA legacy_alter_table = OFF;",
+            "BEGIN IMMEDIATE;",
+            # A check that fails is the only way for plain SQL to stop the client, and its name is what it says.
+            f"CREATE TEMP TABLE sensei_guard (ok INTEGER CONSTRAINT {names.quote(missing)} CHECK (ok));",
+            "INSERT INTO temp.sensei_guard SELECT EXISTS (SELECT 1 FROM main.sqlite_schema"
+            f" WHERE name = '{names.OWN_PREFIX}migrations');",
+            f"INSERT INTO temp.sensei_guard SELECT EXISTS (SELECT 1 FROM {_MIGRATIONS}"
+            f" WHERE {identity} AND token = {names.literal(token)});",
+            "CREATE TEMP TABLE sensei_step (written);",
+        ]
+        for guarded in body:
+            lines += _conditional(guarded, step_file)
+        lines += [
+            f"UPDATE {_MIGRATIONS} SET state = 'rolled_back',"
+            " changed_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"
+            f" WHERE {identity} AND state <> 'rolled_back';",
+            "COMMIT;",
+            f".shell rm -f {step_file}",
+            *_comments(tail),
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def evidence_name(evidence: str, name: catalog.TableName) -> str:
+    """Return the name that a table has while it is set aside."""
+    return f"{evidence}_{name.name}"
+
+
+def _quoted_evidence(evidence: str, name: catalog.TableName) -> str:
+    return f"main.{names.quote(evidence_name(evidence, name))}"
+
+
+def _ours(migration: str, step: str, kind: str, name: catalog.TableName, evidence: str) -> str:
+    """Return SQL that is true while the object which this step created stands under its own name."""
+
+    def bare(sql: str) -> str:
+        # Setting a parent aside rewrites its name inside the children: that does not make them somebody else's.
+        return f"replace(replace({sql}, '\"', ''), {names.literal(evidence.replace(chr(34), '') + '_')}, '')"
+
+    return (
+        f"EXISTS (SELECT 1 FROM {_OBJECTS} AS o JOIN main.sqlite_schema AS s"
+        f" ON s.type = o.kind AND s.name = o.object_name"
+        f" WHERE o.migration = {names.literal(migration)} AND o.step = {names.literal(step)}"
+        f" AND o.kind = {names.literal(kind)} AND o.object_name = {names.literal(name.name)}"
+        f" AND {bare('s.sql')} = {bare('o.identity')})"
+    )
+
+
+def _conditional(guarded: base.Guarded, step_file: str) -> Iterable[str]:
+    """Say, and do, only where the condition holds: the client has no IF, but it reads a file just written.
+
+    writefile() is part of the `sqlite3` client and writes the statement byte by byte, whatever the output mode.
+    """
+    statement = names.literal(guarded.run + ";\n")
+    return (
+        f"SELECT {names.literal(_one_line(guarded.says))} WHERE {guarded.when};",
+        f"INSERT INTO temp.sensei_step SELECT writefile('{step_file}',"
+        f" CASE WHEN {guarded.when} THEN {statement} ELSE '' END);",
+        f".read {step_file}",
+    )
+
+
+def _comments(texts: Iterable[str]) -> Iterable[str]:
+    # A line break in a name must not end the comment that it stands in.
+    return [f"-- {_one_line(text)}".rstrip() for text in texts]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", "?", text)

@@ -1,0 +1,277 @@
+"""Turns a configuration and two catalogs into an ordered plan whose every step can be taken back."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+
+import pydantic
+
+from sensei import catalog, errors
+from sensei.catalog import types
+from sensei.config import migration as configuration
+from sensei.engines import base
+from sensei.plan import mapping, model
+
+#: Bytes a second, and seconds a table, that an estimate reckons with; measured on two cores, see docs/performance.md.
+BYTES_PER_SECOND = 40_000_000
+SECONDS_PER_TABLE = 0.05
+SECONDS_PER_TABLE_BACK = 0.02
+
+_CATALOG = pydantic.TypeAdapter(tuple[catalog.Table, ...])
+
+_NOT_CARRIED = {
+    "view": "views are not carried over yet",
+    "materialized view": "materialized views are not carried over yet",
+    "trigger": "triggers are not carried over: they would fire on the copy",
+}
+
+
+def digest(tables: Sequence[catalog.Table]) -> str:
+    """Return a hash over the definitions of tables; sizes, which change with every write, are left out."""
+    bare = tuple(
+        dataclasses.replace(t, rows_estimate=0, bytes_estimate=0) for t in sorted(tables, key=lambda t: t.name)
+    )
+    return hashlib.sha256(_CATALOG.dump_json(bare)).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What introspection of one side gave."""
+
+    engine: base.Engine
+    identity: str
+    catalog: base.Catalog
+    facts: Mapping[base.TableName, Mapping[str, base.ColumnFacts]] = dataclasses.field(default_factory=dict)
+    rows: Mapping[base.TableName, int] = dataclasses.field(default_factory=dict)
+    marker: str = ""  #: this moment on the source, see `Rows.marker`
+
+
+def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
+    """Return the plan; raises Refused where it can't be made safely and BadInput where it names what is not there."""
+    if source.identity == target.identity:
+        raise errors.BadInput(
+            "source and target are the same database",
+            hint="name two different databases under source.connection and target.connection",
+        )
+    mapper = mapping.Mapper(config, source.engine, target.engine, source.facts, source.rows)
+    chosen = mapper.choose(source.catalog)
+    if not chosen:
+        raise errors.BadInput(
+            "there is no table to migrate"
+            + (f" ({len(source.catalog.tables)} were left out)" if source.catalog.tables else ""),
+            hint="; ".join(f"{n.object}: {n.reason}" for n in mapper.left[:5])
+            or "look at source.schemas and source.include_tables",
+        )
+    mapper.name_tables(chosen)
+    sequences = _sequences(mapper, source, target, chosen)
+    tables = [mapper.table(t) for t in chosen]
+    tables = [
+        dataclasses.replace(t, target=dataclasses.replace(t.target, foreign_keys=mapper.foreign_keys(t.source)))
+        for t in tables
+    ]
+    _refuse_collisions(config, tables, sequences, target)
+    left = [*mapper.left, *_others(source.catalog)]
+    schemas = sorted({t.target.name.schema for t in tables} | {s.name.schema for s, _ in sequences})
+    missing = [s for s in schemas if s and s not in target.catalog.schemas]
+    return model.Plan(
+        name=config.name,
+        source_engine=source.engine.name,
+        target_engine=target.engine.name,
+        source_identity=source.identity,
+        target_identity=target.identity,
+        source_digest=digest(chosen),
+        tables=tuple(tables),
+        sequences=tuple(s for s, _ in sequences),
+        sequence_sources={str(s.name): origin for s, origin in sequences},
+        steps=tuple(_steps(target.engine, tables, [s for s, _ in sequences], missing)),
+        risks=(*mapper.risks, *_lossy(config, tables)),
+        not_migrated=tuple(left),
+        estimate=_estimate(tables),
+        schemas=tuple(source.catalog.schemas),
+        target_schemas=tuple(schemas),
+        token=secrets.token_hex(16),
+        source_marker=source.marker,
+        target_was_empty=not (target.catalog.tables or target.catalog.others or target.catalog.sequences),
+    )
+
+
+def _sequences(
+    mapper: mapping.Mapper, source: Found, target: Found, chosen: list[catalog.Table]
+) -> list[tuple[catalog.Sequence, str]]:
+    """Return the sequences that steps create, with their source's names.
+
+    Identity columns bring their own; those of serial columns and stand-alone ones are created before the tables
+    that draw from them.
+    """
+    names = {t.name for t in chosen}
+    result: list[tuple[catalog.Sequence, str]] = []
+    for sequence in source.catalog.sequences:
+        if sequence.owner is not None:
+            owner, column_name = sequence.owner
+            table = next((t for t in chosen if t.name == owner), None)
+            if table is None or owner not in names:
+                if owner not in {t.name for t in source.catalog.tables}:
+                    continue
+                mapper.left.append(
+                    model.NotMigrated("sequence", str(sequence.name), f"it belongs to {owner}, which stays behind")
+                )
+                continue
+            column = table.column(column_name)
+            if column.identity is not None:
+                continue
+        if not (mapper.same and target.engine.capabilities.has_schemas):
+            if sequence.owner is None:
+                mapper.left.append(model.NotMigrated("sequence", str(sequence.name), "the target has no sequences"))
+            continue
+        name = catalog.TableName(mapper.target_schema(sequence.name.schema), sequence.name.name)
+        name = catalog.TableName(name.schema, mapper.names.free(name.schema, name.name))
+        mapper.sequence_names[str(sequence.name)] = name
+        new_owner = None
+        if sequence.owner is not None:
+            owner, column_name = sequence.owner
+            new_owner = (mapper.table_names[owner], mapper.column_names[owner][column_name])
+        result.append((dataclasses.replace(sequence, name=name, owner=new_owner), str(sequence.name)))
+    return result
+
+
+def _refuse_collisions(
+    config: configuration.MigrationConfig,
+    tables: list[model.TablePlan],
+    sequences: list[tuple[catalog.Sequence, str]],
+    target: Found,
+) -> None:
+    sensitive = target.engine.capabilities.case_sensitive_names
+
+    def fold(name: catalog.TableName) -> tuple[str, str]:
+        return (name.schema, name.name if sensitive else name.name.lower())
+
+    there = {fold(t.name): "table" for t in target.catalog.tables}
+    there |= {fold(s.name): "sequence" for s in target.catalog.sequences if target.engine.capabilities.has_schemas}
+    for other in target.catalog.others:
+        if other.kind in ("view", "materialized view"):
+            schema, _, name = other.name.rpartition(".")
+            there[fold(catalog.TableName(schema, name))] = other.kind
+    hits = [
+        f"{there[fold(n)]} {n}"
+        for n in [*(t.target.name for t in tables), *(s.name for s, _ in sequences)]
+        if fold(n) in there
+    ]
+    if hits and config.options.on_existing == "fail":
+        raise errors.Refused(
+            f"the target already has {', '.join(hits[:10])}{' …' if len(hits) > 10 else ''}, and on_existing is fail",
+            hint="rename them, name another target.schema, or map them to other names under tables:",
+            existing=hits,
+        )
+    planned = {fold(t.target.name): t for t in tables}
+    for table in target.catalog.tables:
+        for fk in table.foreign_keys:
+            if fold(fk.table) in planned and fold(fk.table) not in there:
+                raise errors.Refused(
+                    f"the target's own table {table.name} has a foreign key to {fk.table}, which is not there yet:"
+                    " it would bind to the migrated table and follow it away on rollback",
+                    hint=f"take the foreign key off {table.name} first, or map {fk.table} to another name",
+                )
+
+
+def _others(found: catalog.Catalog) -> list[model.NotMigrated]:
+    return [
+        model.NotMigrated(o.kind, o.name, _NOT_CARRIED.get(o.kind, f"{o.kind}s are not carried over"), o.definition)
+        for o in found.others
+    ]
+
+
+def _lossy(config: configuration.MigrationConfig, tables: list[model.TablePlan]) -> list[model.Risk]:
+    """Name lossy columns that the operator has not agreed to; start refuses while there is one."""
+    agreed = set(config.options.accept_lossy)
+    result = []
+    for table in tables:
+        for column in table.columns:
+            names = {f"{table.id}.{column.source}", f"{table.source.name.name}.{column.source}"}
+            if column.there is types.Verdict.LOSSY and not (names & agreed):
+                result.append(
+                    model.Risk(
+                        "blocking",
+                        table.id,
+                        column.source,
+                        f"lossy: {column.reason}; agree with accept_lossy: [{table.source.name.name}.{column.source}]",
+                        column.there,
+                        column.back,
+                    )
+                )
+    return result
+
+
+def _estimate(tables: list[model.TablePlan]) -> model.Estimate:
+    size = sum(t.source.bytes_estimate for t in tables)
+    return model.Estimate(
+        rows=sum(t.rows for t in tables),
+        bytes=size,
+        seconds=round(size / BYTES_PER_SECOND + SECONDS_PER_TABLE * len(tables) + 1, 1),
+        rollback_seconds=round(SECONDS_PER_TABLE_BACK * len(tables) + 0.5, 1),
+        rollback_bytes=size,
+    )
+
+
+def _steps(
+    target: base.Engine,
+    tables: list[model.TablePlan],
+    sequences: list[catalog.Sequence],
+    missing_schemas: list[str],
+) -> list[model.Step]:
+    steps = [
+        model.Step("fingerprint", "fingerprint", "source and target", True, "nothing to undo: it only reads"),
+        model.Step("ledger", "ledger", "sensei_", True, "stays: it holds the proof and the way back"),
+    ]
+    steps += [
+        model.Step(f"create_schema:{s}", "create_schema", s, True, "drop the schema if it is empty")
+        for s in missing_schemas
+    ]
+    steps += [
+        model.Step(f"create_sequence:{s.name}", "create_sequence", str(s.name), True, "set aside") for s in sequences
+    ]
+    for t in tables:
+        steps.append(model.Step(f"create_table:{t.id}", "create_table", str(t.target.name), True, "set aside", t.id))
+    for t in tables:
+        steps.append(
+            model.Step(
+                f"copy:{t.id}",
+                "copy",
+                str(t.target.name),
+                True,
+                "goes with its table",
+                t.id,
+                {"rows": t.rows},
+            )
+        )
+    last: list[model.Step] = []
+    for t in tables:
+        for finish in target.ddl.finish(t.target):
+            step = model.Step(
+                f"{finish.kind}:{t.id}:{finish.name}",
+                finish.kind,
+                f"{finish.name} on {t.target.name}",
+                True,
+                "goes with its table",
+                t.id,
+                {"name": finish.name},
+            )
+            (last if finish.kind == "foreign_key" else steps).append(step)
+    steps += last
+    steps += [
+        model.Step(f"prime:{t.id}", "prime", str(t.target.name), True, "goes with its table", t.id)
+        for t in tables
+        if any(c.identity or (c.default and c.default.kind == "nextval") for c in t.target.columns)
+    ]
+    steps += [
+        model.Step(f"prime_sequence:{s.name}", "prime_sequence", str(s.name), True, "goes with its sequence")
+        for s in sequences
+        if s.owner is None
+    ]
+    steps += [
+        model.Step("analyze", "analyze", "all migrated tables", True, "goes with the tables"),
+        model.Step("prove", "prove", "counts on both sides, source unchanged", True, "nothing to undo: it only reads"),
+    ]
+    return steps

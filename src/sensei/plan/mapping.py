@@ -1,0 +1,462 @@
+"""Shapes each source table for the target: names, types, defaults, keys, checks, indexes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from sensei import catalog, errors
+from sensei.catalog import types
+from sensei.config import migration as configuration
+from sensei.config import tables as table_config
+from sensei.engines import base
+from sensei.plan import expressions, model, names
+
+_NUMBERS = (types.Kind.INTEGER, types.Kind.DECIMAL, types.Kind.FLOAT)
+
+
+class Mapper:
+    """Turns source tables into target tables and notes every difference on the way."""
+
+    def __init__(
+        self,
+        config: configuration.MigrationConfig,
+        source: base.Engine,
+        target: base.Engine,
+        facts: Mapping[catalog.TableName, Mapping[str, base.ColumnFacts]],
+        rows: Mapping[catalog.TableName, int],
+    ) -> None:
+        self.config, self.source, self.target = config, source, target
+        self.facts, self.rows = facts, rows
+        self.same = source.name == target.name
+        self.names = names.Names(target)
+        self.risks: list[model.Risk] = []
+        self.left: list[model.NotMigrated] = []
+        self.table_names: dict[catalog.TableName, catalog.TableName] = {}
+        self.column_names: dict[catalog.TableName, dict[str, str]] = {}
+        self.sequence_names: dict[str, catalog.TableName] = {}
+
+    # -- which tables, under which names
+
+    def choose(self, found: catalog.Catalog) -> list[catalog.Table]:
+        """Return the tables that can be carried; the others are noted with the reason."""
+        chosen = []
+        for table in found.tables:
+            if not self.config.source.selects(table.name.schema, table.name.name):
+                self._leave("table", str(table.name), "excluded by the configuration", table.definition)
+                continue
+            reason = self._why_not(table)
+            if reason:
+                self._leave("table", str(table.name), reason, table.definition)
+                continue
+            chosen.append(table)
+        self._check_configured(found)
+        return chosen
+
+    def _why_not(self, table: catalog.Table) -> str:
+        if table.kind in ("virtual", "foreign"):
+            return f"{table.kind} tables are not carried over"
+        if not table.columns:
+            return "it has no columns"
+        mapping = self._mapping(table.name)
+        for column in table.columns:
+            override = mapping.columns.get(column.name) if mapping else None
+            if override and override.type and column.type.kind in types.EVERYDAY:
+                continue
+            if column.type.kind is types.Kind.UNSUPPORTED or (column.type.kind is types.Kind.NATIVE and not self.same):
+                return f"column {column.name} is of type {column.native}, which is not carried over yet"
+        return ""
+
+    def _mapping(self, name: catalog.TableName) -> table_config.TableMapping | None:
+        return self.config.tables.get(str(name)) or self.config.tables.get(name.name)
+
+    def _check_configured(self, found: catalog.Catalog) -> None:
+        known = {str(t.name) for t in found.tables} | {t.name.name for t in found.tables}
+        for name, mapping in self.config.tables.items():
+            if name not in known:
+                raise errors.UnknownName(
+                    f"tables.{name}: the source has no table of that name",
+                    hint="look at the names with: sensei migrations plan ID",
+                    table=name,
+                )
+            table = next(t for t in found.tables if name in (str(t.name), t.name.name))
+            for column in mapping.columns:
+                if column not in {c.name for c in table.columns}:
+                    raise errors.UnknownName(
+                        f"tables.{name}.columns.{column}: the table has no column of that name",
+                        table=name,
+                        column=column,
+                    )
+
+    def name_tables(self, tables: list[catalog.Table]) -> None:
+        """Give every table and column its name on the target; refuses names that would merge or not fit."""
+        taken: dict[tuple[str, str], catalog.TableName] = {}
+        for table in tables:
+            mapping = self._mapping(table.name)
+            new = (mapping.target if mapping else None) or table.name.name
+            name = catalog.TableName(self.target_schema(table.name.schema), new)
+            key = (name.schema, self.names.fold(name.name))
+            if key in taken:
+                raise errors.Refused(
+                    f"the tables {taken[key]} and {table.name} would both become {name}",
+                    hint=f"give one of them another name: tables: {{{table.name}: {{target: …}}}}",
+                )
+            taken[key] = table.name
+            self._must_fit(name.name, f"table {table.name}", f"tables: {{{table.name}: {{target: …}}}}")
+            self.names.take(name.schema, name.name)
+            self.table_names[table.name] = name
+            self.column_names[table.name] = self._name_columns(table, mapping)
+
+    def _name_columns(self, table: catalog.Table, mapping: table_config.TableMapping | None) -> dict[str, str]:
+        result: dict[str, str] = {}
+        seen: dict[str, str] = {}
+        for column in table.columns:
+            override = mapping.columns.get(column.name) if mapping else None
+            new = (override.target if override else None) or column.name
+            self._must_fit(new, f"column {table.name}.{column.name}", "tables: …: columns: …: target")
+            key = self.names.fold(new)
+            if key in seen:
+                raise errors.Refused(
+                    f"{table.name}: the columns {seen[key]} and {column.name} would both become {new}",
+                    hint=f"rename one: tables: {{{table.name}: {{columns: {{{column.name}: {{target: …}}}}}}}}",
+                )
+            seen[key] = column.name
+            result[column.name] = new
+        return result
+
+    def _must_fit(self, name: str, what: str, how: str) -> None:
+        if not self.names.fits(name):
+            raise errors.Refused(
+                f"the name of {what} is {len(name.encode())} bytes long; the target takes"
+                f" {self.names.capabilities.max_identifier_bytes} and would cut it",
+                hint=f"give it a shorter name: {how}",
+            )
+        self.target.ddl.quote(name)
+
+    def target_schema(self, source_schema: str) -> str:
+        """Return the target's schema for a source schema."""
+        if not self.target.capabilities.has_schemas:
+            return ""
+        return self.config.target.schema_name or source_schema or "public"
+
+    # -- one table
+
+    def table(self, source: catalog.Table) -> model.TablePlan:
+        """Return how a table is carried; its foreign keys to tables that stay behind are noted."""
+        name = self.table_names[source.name]
+        renamed = self.column_names[source.name]
+        facts = self.facts.get(source.name, {})
+        plans, columns = [], []
+        for column in source.columns:
+            mapped, guard = self._map(source, column, facts.get(column.name))
+            shaped = self._column(source, column, mapped.native)
+            columns.append(shaped)
+            if shaped.generated is None:
+                plans.append(
+                    model.ColumnPlan(
+                        source=column.name,
+                        target=renamed[column.name],
+                        source_type=column.type,
+                        source_native=column.native,
+                        target_native=mapped.native,
+                        there=mapped.there,
+                        back=mapped.back,
+                        reason=mapped.reason,
+                        guard=guard,
+                    )
+                )
+        target = catalog.Table(
+            name=name,
+            columns=tuple(columns),
+            primary=self._key(source, source.primary, "pkey") if source.primary else None,
+            uniques=tuple(self._key(source, key, "key") for key in source.uniques),
+            checks=self._checks(source, plans),
+            comment=source.comment,
+            definition=source.definition if self.same else "",
+        )
+        target = dataclasses.replace(target, indexes=self._indexes(source, target))
+        if source.kind == "partitioned":
+            self._risk("info", source.name, None, "partitioned: arrives as one table with every partition's rows")
+        return model.TablePlan(
+            source=source,
+            target=target,
+            columns=tuple(plans),
+            key=self.source.rows.key(source),
+            form=self._form(source, plans),
+            rows=self.rows.get(source.name, source.rows_estimate),
+        )
+
+    def _form(self, source: catalog.Table, plans: list[model.ColumnPlan]) -> base.Form:
+        for form in self.source.capabilities.reads:
+            if form not in self.target.capabilities.loads:
+                continue
+            if form is base.Form.BINARY and any(
+                p.source_native != p.target_native and not p.source_type.domain for p in plans
+            ):
+                continue  # binary values are only understood by the very same type
+            return form
+        raise errors.Fault(f"{source.name}: source and target share no form of rows")
+
+    def _map(
+        self, table: catalog.Table, column: catalog.Column, facts: base.ColumnFacts | None
+    ) -> tuple[types.Mapped, bool]:
+        mapping = self._mapping(table.name)
+        override = mapping.columns.get(column.name) if mapping else None
+        guard = not self.source.capabilities.enforced_types and (facts is None or facts.misfits > 0)
+        if override is not None and override.type:
+            mapped = types.Mapped(
+                override.type,
+                types.Verdict.EXACT if override.type == column.native else types.Verdict.LOSSY,
+                types.Verdict.LOSSY,
+                f"the configuration says {override.type}: whether every value fits is only known row by row",
+            )
+        elif self.same and not column.type.domain:
+            mapped = types.Mapped(column.native, types.Verdict.EXACT, types.Verdict.EXACT)
+            guard = False  # SQLite to SQLite carries every storage class as it is
+        else:
+            mapped = self.target.ddl.map_type(column.type, self.source.name, facts)
+        if column.type.domain:
+            self._risk(
+                "low", table.name, column.name,
+                f"declared through the domain {column.type.domain}: arrives as its base type {mapped.native}",
+            )  # fmt: skip
+        if mapped.there is not types.Verdict.EXACT or mapped.back is not types.Verdict.EXACT:
+            severity = "high" if types.Verdict.LOSSY in (mapped.there, mapped.back) else "low"
+            self.risks.append(
+                model.Risk(severity, str(table.name), column.name, mapped.reason, mapped.there, mapped.back)
+            )
+        if facts is not None and facts.misfits and not self.same:
+            self._risk(
+                "high", table.name, column.name,
+                f"{facts.misfits} of {facts.rows} values are not {column.native}"
+                f"{': ' + facts.sample if facts.sample else ''}; such rows go to quarantine",
+            )  # fmt: skip
+        return mapped, guard
+
+    def _column(self, table: catalog.Table, column: catalog.Column, native: str) -> catalog.Column:
+        default, identity, generated = column.default, column.identity, column.generated
+        if generated is not None and not self.same:
+            self._risk(
+                "medium", table.name, column.name,
+                "computed on the source; arrives as a plain column with the computed values",
+            )  # fmt: skip
+            generated, default = None, None
+        if not self.same and identity is None and self._is_rowid_key(table, column):
+            identity = "by default"
+        if identity is not None and not self.same:
+            single = table.primary is not None and table.primary.columns == (column.name,)
+            if not self.target.capabilities.keys_after_load and not single:
+                self._leave(
+                    "identity",
+                    f"{table.name}.{column.name}",
+                    "the target numbers only single-column primary keys",
+                )
+                identity = None
+            elif self.target.capabilities.keys_after_load:
+                identity = "by default"
+            default = None
+        elif default is not None and default.kind == "nextval":
+            default, identity = self._serial(table, column, default)
+        elif default is not None and not self.same:
+            sql = self.target.ddl.translate_default(default, column.type)
+            if sql is None:
+                self._leave("default", f"{table.name}.{column.name}", "no equivalent on the target", default.sql)
+                default = None
+            else:
+                default = dataclasses.replace(default, sql=sql)
+        if column.collation and not self.same:
+            self._risk(
+                "medium", table.name, column.name,
+                f"collation {column.collation} is not carried over: equality and order may differ on the target",
+            )  # fmt: skip
+        return catalog.Column(
+            name=self.column_names[table.name][column.name],
+            type=column.type,
+            native=native,
+            nullable=column.nullable and not self._in_primary(table, column),
+            default=default,
+            identity=identity,
+            generated=generated,
+            collation=column.collation if self.same else None,
+            comment=column.comment,
+        )
+
+    def _in_primary(self, table: catalog.Table, column: catalog.Column) -> bool:
+        # SQLite lets NULL into most primary keys; between two SQLite files that stays as it is.
+        if self.same and not self.source.capabilities.enforced_types:
+            return False
+        return table.primary is not None and column.name in table.primary.columns
+
+    def _is_rowid_key(self, table: catalog.Table, column: catalog.Column) -> bool:
+        return (
+            table.rowid is not None
+            and table.primary is not None
+            and table.primary.columns == (column.name,)
+            and column.native.upper() == "INTEGER"
+        )
+
+    def _serial(
+        self, table: catalog.Table, column: catalog.Column, default: catalog.Default
+    ) -> tuple[catalog.Default | None, str | None]:
+        name = self.sequence_names.get(default.value or "")
+        if name is not None:
+            value = str(name)
+            sql = self.target.ddl.translate_default(catalog.Default("nextval", "", value), column.type)
+            if sql is not None:
+                return catalog.Default("nextval", sql, value), None
+        single = table.primary is not None and table.primary.columns == (column.name,)
+        if single and column.type.kind is types.Kind.INTEGER and not self.same:
+            return None, "by default"
+        self._leave("default", f"{table.name}.{column.name}", "the target has no sequences", default.sql)
+        return None, None
+
+    # -- keys, checks, indexes, foreign keys
+
+    def _rename(self, table: catalog.TableName, columns: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self.column_names[table][c] for c in columns)
+
+    def _key(self, table: catalog.Table, key: catalog.Key, kind: str) -> catalog.Key:
+        schema = self.table_names[table.name].schema
+        wish = key.name or names.default_name(self.table_names[table.name], key.columns, kind)
+        name = self.names.free(schema, wish) if self.target.capabilities.has_schemas else wish
+        self._told_renamed(table, "constraint", key.name, name)
+        if key.deferrable and not self.same:
+            self._risk(
+                "low",
+                table.name,
+                None,
+                f"{key.name} is deferrable on the source; the target checks it at once",
+            )
+        if not key.nulls_distinct and not self.same:
+            self._risk("medium", table.name, None, f"{key.name} treats NULLs as equal; the target does not")
+        return dataclasses.replace(
+            key,
+            name=name,
+            columns=self._rename(table.name, key.columns),
+            deferrable=key.deferrable and self.same,
+            deferred=key.deferred and self.same,
+            nulls_distinct=key.nulls_distinct or not self.same,
+            definition="",
+        )
+
+    def _told_renamed(self, table: catalog.Table, kind: str, old: str, new: str) -> None:
+        if old and old != new:
+            self._risk("info", table.name, None, f"{kind} {old} becomes {new}: the name is taken or too long")
+
+    def _checks(self, table: catalog.Table, plans: list[model.ColumnPlan]) -> tuple[catalog.Check, ...]:
+        known = {}
+        for plan in plans:
+            if plan.source_type.kind in _NUMBERS and "TEXT" not in plan.target_native.upper():
+                known[plan.source] = expressions.CheckColumn(plan.target, "number")
+            elif plan.source_type.kind is types.Kind.TEXT and not plan.source_type.fixed:
+                known[plan.source] = expressions.CheckColumn(plan.target, "text")
+        renamed = any(a != b for a, b in self.column_names[table.name].items())
+        result = []
+        for n, check in enumerate(table.checks, 1):
+            if self.same and not renamed:
+                sql: str | None = check.sql
+            else:
+                sql = expressions.translate(check.sql, self.source.name, self.target.name, known)
+            label = check.name or f"check {n}"
+            if sql is None:
+                self._leave("check", f"{table.name}.{label}", "its meaning might differ on the target", check.sql)
+                continue
+            if not check.validated and not (self.same and self.target.capabilities.keys_after_load):
+                self._leave(
+                    "check",
+                    f"{table.name}.{label}",
+                    "not validated on the source: rows may violate it",
+                    check.sql,
+                )
+                continue
+            name = self.names.shorten(check.name or f"{self.table_names[table.name].name}_check{n}")
+            result.append(catalog.Check(name, sql, check.validated))
+        return tuple(result)
+
+    def _indexes(self, source: catalog.Table, target: catalog.Table) -> tuple[catalog.Index, ...]:
+        result = []
+        renamed = any(a != b for a, b in self.column_names[source.name].items())
+        for index in source.indexes:
+            label = f"{source.name}.{index.name}"
+            if not index.valid:
+                self._leave("index", label, "invalid on the source", index.definition)
+                continue
+            if self.same and renamed and (index.where or any(c.expression for c in index.columns)):
+                self._leave("index", label, "its expression names renamed columns", index.definition)
+                continue
+            if not self.same:
+                reason = _unportable(index)
+                if reason:
+                    self._leave("index", label, reason, index.definition)
+                    continue
+            name = self.names.free(target.name.schema, index.name)
+            self._told_renamed(source, "index", index.name, name)
+            mapping = self.column_names[source.name]
+            result.append(
+                dataclasses.replace(
+                    index,
+                    name=name,
+                    columns=tuple(
+                        dataclasses.replace(
+                            c,
+                            name=mapping[c.name] if c.name is not None else None,
+                            collation=c.collation if self.same else None,
+                            opclass=c.opclass if self.same else None,
+                        )
+                        for c in index.columns
+                    ),
+                    include=tuple(mapping[c] for c in index.include),
+                    method=index.method if self.same else "btree",
+                    definition="",
+                )
+            )
+        return tuple(result)
+
+    def foreign_keys(self, source: catalog.Table) -> tuple[catalog.ForeignKey, ...]:
+        """Return the table's foreign keys in the target's names; those to tables left behind are noted."""
+        result = []
+        for n, fk in enumerate(source.foreign_keys, 1):
+            parent = self.table_names.get(fk.table)
+            label = f"{source.name}.{fk.name or ', '.join(fk.columns)}"
+            if parent is None:
+                self._leave("foreign key", label, f"it points to {fk.table}, which is not migrated", fk.definition)
+                continue
+            if not fk.validated and not self.target.capabilities.keys_after_load:
+                self._leave("foreign key", label, "not validated on the source: rows may violate it", fk.definition)
+                continue
+            wish = fk.name or names.default_name(self.table_names[source.name], fk.columns, "fkey")
+            result.append(
+                dataclasses.replace(
+                    fk,
+                    name=self.names.shorten(wish) or f"fkey{n}",
+                    columns=self._rename(source.name, fk.columns),
+                    table=parent,
+                    references=self._rename(fk.table, fk.references),
+                    definition="",
+                )
+            )
+        return tuple(result)
+
+    # -- notes
+
+    def _risk(self, severity: str, table: catalog.TableName, column: str | None, reason: str) -> None:
+        self.risks.append(model.Risk(severity, str(table), column, reason))
+
+    def _leave(self, kind: str, name: str, reason: str, definition: str = "") -> None:
+        self.left.append(model.NotMigrated(kind, name, reason, definition))
+
+
+def _unportable(index: catalog.Index) -> str:
+    if index.where:
+        return "partial: its condition is not translated yet"
+    if any(c.expression for c in index.columns):
+        return "over an expression, which is not translated yet"
+    if index.method != "btree":
+        return f"the target has no {index.method} indexes"
+    if index.include:
+        return "covering columns are not carried over yet"
+    if index.unique and any(c.collation for c in index.columns):
+        return "unique under a collation that the target does not have"
+    if index.unique and not index.nulls_distinct:
+        return "treats NULLs as equal, which the target does not"
+    return ""

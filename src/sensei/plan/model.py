@@ -1,0 +1,150 @@
+"""A plan as data: tables, steps, risks, what is left out, and what it will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pydantic
+
+from sensei import catalog
+from sensei.catalog import types
+from sensei.engines import base
+from sensei.transfer import tables as transfer
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """How one column is carried."""
+
+    source: str
+    target: str
+    source_type: types.LogicalType
+    source_native: str
+    target_native: str
+    there: types.Verdict
+    back: types.Verdict
+    reason: str
+    guard: bool  #: the scan found values that do not conform
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """How one table is carried."""
+
+    source: catalog.Table
+    target: catalog.Table
+    columns: tuple[ColumnPlan, ...]  #: those that are copied; generated columns are computed by the target
+    key: base.ChunkKey
+    form: base.Form
+    rows: int
+
+    @property
+    def id(self) -> str:
+        """The table's name in ledger, journal and status: the source's."""
+        return str(self.source.name)
+
+    def job(self, guard_all: bool) -> transfer.TableJob:
+        """Return the copy of this table as work; `guard_all` where the source was written since it was scanned."""
+        primary = self.source.primary.columns if self.source.primary else ()
+        position = {c.source: i for i, c in enumerate(self.columns)}
+        return transfer.TableJob(
+            table=self.id,
+            source=self.source.name,
+            read=tuple(base.ReadColumn(c.source, c.source_type, c.guard or guard_all) for c in self.columns),
+            key=self.key,
+            load=base.LoadSpec(self.target.name, tuple((c.target, c.source_type) for c in self.columns)),
+            form=self.form,
+            rows_estimate=self.rows,
+            key_positions=tuple(position[c] for c in primary if c in position),
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One act that moves the migration on, with the way back in words; the acts themselves are in `steps`."""
+
+    id: str
+    kind: str
+    object: str
+    reversible: bool
+    inverse: str
+    table: str | None = None  #: id of the table that it belongs to
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Something that the operator should know before data moves."""
+
+    severity: str  #: info, low, medium, high, blocking
+    table: str
+    column: str | None
+    reason: str
+    there: types.Verdict | None = None
+    back: types.Verdict | None = None
+
+
+@dataclass(frozen=True)
+class NotMigrated:
+    """An object of the source that is left behind, and why."""
+
+    kind: str
+    object: str
+    reason: str
+    definition: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the migration and its rollback will cost; seconds are a guess from rates, rows are counted."""
+
+    rows: int
+    bytes: int
+    seconds: float
+    rollback_seconds: float
+    rollback_bytes: int  #: disk that evidence keeps after a rollback
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that start, resume and rollback need; a function of config and both catalogs."""
+
+    name: str
+    source_engine: str
+    target_engine: str
+    source_identity: str
+    target_identity: str
+    source_digest: str  #: of the definitions of the planned source tables
+    tables: tuple[TablePlan, ...]
+    sequences: tuple[catalog.Sequence, ...]  #: stand-alone and owned ones that are created by steps, target's names
+    sequence_sources: dict[str, str]  #: target's name -> source's name
+    steps: tuple[Step, ...]
+    risks: tuple[Risk, ...]
+    not_migrated: tuple[NotMigrated, ...]
+    estimate: Estimate
+    schemas: tuple[str, ...]  #: source schemas that were looked at
+    target_schemas: tuple[str, ...]
+    source_marker: str = ""  #: the moment at which the source was scanned
+    target_was_empty: bool = False
+    token: str = ""  #: binds the target's ledger to this state store
+
+    def table(self, table_id: str) -> TablePlan:
+        """Return the table of that id; raises KeyError."""
+        for table in self.tables:
+            if table.id == table_id:
+                return table
+        raise KeyError(table_id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON-able data."""
+        data: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Plan:
+        """Read what to_json wrote."""
+        return _ADAPTER.validate_python(data)
+
+
+_ADAPTER = pydantic.TypeAdapter(Plan)

@@ -1,0 +1,137 @@
+"""Steps after the load: keys, indexes and foreign keys, positions of sequences, statistics."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from sensei import errors
+from sensei.engines import base, ledger
+from sensei.plan import model
+from sensei.plan.steps_context import Context, Facts
+
+
+def _finish(ctx: Context, step: model.Step) -> base.Finish:
+    table = ctx.plan.table(step.table or "").target
+    return next(f for f in ctx.target.engine.ddl.finish(table) if f.kind == step.kind and f.name == step.detail["name"])
+
+
+def build(ctx: Context, step: model.Step) -> Facts:
+    """Build one key, index, check or foreign key; rows that violate it go to quarantine in the same transaction."""
+    finish, session = _finish(ctx, step), ctx.target_session
+    turned_out = 0
+    session.run("SAVEPOINT sensei_build")
+    try:
+        _run_all(session, finish)
+    except errors.DataRejected as error:
+        session.run("ROLLBACK TO SAVEPOINT sensei_build")
+        if finish.kind == "foreign_key":
+            turned_out = _turn_out_orphans(ctx, step, finish, error.message)
+        else:
+            turned_out = _turn_out(ctx, step, finish, error.message)
+        _run_all(session, finish)
+    session.run("RELEASE SAVEPOINT sensei_build")
+    return {"built": finish.name, "kind": finish.kind, "rows_turned_out": turned_out}
+
+
+def _run_all(session: base.Session, finish: base.Finish) -> None:
+    for statement in finish.statements:
+        session.run(statement)
+    # An engine that takes foreign keys on trust while loading (SQLite) is asked for orphans here.
+    if finish.proof and not finish.statements and session.rows(finish.proof):
+        raise errors.DataRejected(f"rows violate {finish.name}")
+
+
+def _turn_out_orphans(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -> int:
+    """Turn out orphans, and the orphans that their going leaves, until every foreign key holds.
+
+    Foreign keys that are already built come off first: one with ON DELETE CASCADE would take rows along that are
+    in no quarantine. They are put back before the transaction ends.
+    """
+    session = ctx.target_session
+    known = [
+        (other, _finish(ctx, other)) for other in ctx.plan.steps if other.kind == "foreign_key" and other.id != step.id
+    ]
+    built = [f for other, f in known if ctx.book.step_done(session, other.id) is not None]
+    for other_finish in built:
+        for statement in other_finish.removal:
+            session.run(statement)
+    total, round_total = 0, -1
+    while round_total:
+        round_total = 0
+        for one, one_finish in [(step, finish), *known]:
+            if one_finish.violators:
+                round_total += _turn_out(ctx, one, one_finish, reason)
+        total += round_total
+    for other_finish in built:
+        _run_all(session, other_finish)
+    return total
+
+
+def _turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -> int:
+    """Move the rows that violate a constraint from the table into the quarantine, in the same transaction."""
+    plan = ctx.plan.table(step.table or "")
+    if ctx.config.options.on_row_error == "stop" or not finish.violators:
+        raise errors.StoppedByRule(
+            f"{plan.id}: {reason}",
+            hint=f"mend the rows on the source, then sensei migrations rollback {ctx.migration} --full and start anew",
+            table=plan.id,
+            constraint=finish.name,
+            reason=reason,
+        )
+    session, ddl = ctx.target_session, ctx.target.engine.ddl
+    name = ddl.qualified(plan.target.name)
+    columns = [c.target for c in plan.columns]
+    listed = ", ".join(f"CAST(c.{ddl.quote(c)} AS text)" for c in columns)
+    keys = plan.target.primary.columns if plan.target.primary else ()
+    at = ctx.book.quarantine_count(session, plan.id, ledger.AFTER_LOAD)
+    rejected = []
+    for n, row in enumerate(session.rows(f"SELECT {listed} FROM {name} AS c WHERE {finish.violators}"), at):
+        values = dict(zip(columns, row, strict=True))
+        key = {k: values[k] for k in keys} or {"position": str(n)}
+        rejected.append(
+            ledger.Rejected(
+                plan.id, ledger.AFTER_LOAD, n, ledger.as_json(key), ", ".join(finish.columns),
+                f"violates {finish.kind.replace('_', ' ')} {finish.name}", ledger.as_json(values),
+            )
+        )  # fmt: skip
+    removed = session.run(f"DELETE FROM {name} AS c WHERE {finish.violators}")
+    if removed != len(rejected):
+        raise errors.Fault(f"{plan.id}: {len(rejected)} rows violate {finish.name}, but {removed} were moved")
+    ctx.book.quarantine(session, 1, rejected)
+    ctx.turned_out(plan.id, removed, finish.name)
+    return removed
+
+
+def prime(ctx: Context, step: model.Step) -> Facts:
+    """Put a table's identities and sequences where the source's stand."""
+    plan = ctx.plan.table(step.table or "")
+    renamed = {c.name: t.name for c, t in zip(plan.source.columns, plan.target.columns, strict=True)}
+    sequences = []
+    targets = {origin: name for name, origin in ctx.plan.sequence_sources.items()}
+    for origin, sequence in ctx.positions().items():
+        if sequence.owner is None or sequence.owner[0] != plan.source.name:
+            continue
+        name = sequence.name
+        if origin in targets:
+            name = next(s.name for s in ctx.plan.sequences if str(s.name) == targets[origin])
+        sequences.append(dataclasses.replace(sequence, name=name, owner=(plan.target.name, renamed[sequence.owner[1]])))
+    for statement in ctx.target.engine.ddl.prime(plan.target, sequences):
+        ctx.target_session.run(statement)
+    return {"positions": {str(s.name): s.last_value for s in sequences}}
+
+
+def prime_sequence(ctx: Context, step: model.Step) -> Facts:
+    """Put a stand-alone sequence where the source's stands."""
+    sequence = next(s for s in ctx.plan.sequences if str(s.name) == step.object)
+    now = ctx.positions().get(ctx.plan.sequence_sources[step.object], sequence)
+    moved = dataclasses.replace(now, name=sequence.name, owner=None)
+    for statement in ctx.target.engine.ddl.prime_alone(moved):
+        ctx.target_session.run(statement)
+    return {"position": now.last_value}
+
+
+def analyze(ctx: Context, step: model.Step) -> Facts:
+    """Let the target's planner know what was loaded."""
+    for table in ctx.plan.tables:
+        ctx.target_session.run(f"ANALYZE {ctx.target.engine.ddl.qualified(table.target.name)}")
+    return {"tables": len(ctx.plan.tables)}

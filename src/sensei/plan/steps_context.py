@@ -1,0 +1,41 @@
+"""What steps act on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from sensei import catalog
+from sensei.config import migration as configuration
+from sensei.engines import base, ledger
+from sensei.plan import model
+from sensei.work import sides
+
+Facts = dict[str, Any]
+
+
+@dataclass
+class Context:
+    """What steps act on: the plan, both ends, and the runner's epoch."""
+
+    migration: str
+    plan: model.Plan
+    config: configuration.MigrationConfig
+    epoch: int
+    source: sides.Side
+    target: sides.Side
+    source_session: base.Session
+    target_session: base.Session
+    book: ledger.Ledger
+    #: Rows that a constraint turned out after the load, by table.
+    turned_out: Callable[[str, int, str], None] = lambda table, rows, reason: None
+    _positions: dict[str, catalog.Sequence] | None = field(default=None, repr=False)
+
+    def positions(self) -> dict[str, catalog.Sequence]:
+        """Return the source's sequences as they stand now, by name; read once."""
+        if self._positions is None:
+            with sides.told("source", self.source.name):
+                found = self.source.engine.introspect.catalog(self.source_session, self.plan.schemas)
+            self._positions = {str(s.name): s for s in found.sequences}
+        return self._positions

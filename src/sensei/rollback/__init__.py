@@ -1,0 +1,133 @@
+"""The way back: one list of guarded statements that `rollback` runs and `rollback-script` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sensei import catalog, crashpoints, errors
+from sensei.engines import base, ledger
+from sensei.plan import model, steps
+from sensei.work import sides
+
+
+def evidence_name(migration: str) -> str:
+    """Return the place that keeps a migration's tables after a rollback."""
+    return f"sensei_evidence_{migration}"
+
+
+def keeps(plan: model.Plan, evidence: str) -> bool:
+    """Tell whether migrated tables are set aside: they are only dropped on request, from a target that was empty."""
+    return not (evidence in ("drop", "export") and plan.target_was_empty)
+
+
+def statements(plan: model.Plan, engine: base.Engine, migration: str, evidence: str) -> list[base.Guarded]:
+    """Return what takes every step back, last step first."""
+    place = evidence_name(migration) if keeps(plan, evidence) else None
+    result = list(engine.undo.prepare(migration, place))
+    for step in reversed(plan.steps):
+        result += steps.undo(plan, step, engine, migration, place)
+    return result
+
+
+def kept(plan: model.Plan) -> list[catalog.TableName]:
+    """Return the names of the tables and sequences that a rollback sets aside, as they were."""
+    return [name for _, kind, name in steps.objects(plan) if kind != "schema"]
+
+
+def script(plan: model.Plan, engine: base.Engine, migration: str, evidence: str, state: str) -> str:
+    """Print the way back for the engine's own client; `state` says up to which step it was made."""
+    keep = keeps(plan, evidence)
+    head = [
+        f"Rollback of {migration} ({plan.name}): takes the target back to what it was before the migration.",
+        "Safe to run twice: each statement looks first whether it is still to be done.",
+        "It refuses any other database than the one that was migrated into.",
+        f"Made for: {state}.",
+        "",
+        "Constraints, indexes and sequences of the migrated tables go with their tables.",
+        "The target's own constraints, indexes and sequences were not changed by the migration: none is to be restored.",
+    ]
+    if keep:
+        head.append(
+            f"Migrated tables are set aside as {evidence_name(migration)}; the drops stand last, commented out."
+        )
+    elif evidence == "export":
+        head.append("evidence is export: this script can't write Parquet, so it drops. Export first if you need them.")
+    else:
+        head.append("evidence is drop and the target was empty: migrated tables are dropped.")
+    tail = engine.undo.discard(evidence_name(migration), kept(plan)) if keep else []
+    return engine.undo.script(migration, plan.token, head, statements(plan, engine, migration, evidence), tail)
+
+
+@dataclass
+class Walked:
+    """What a walk back did, or would do."""
+
+    done: list[str] = field(default_factory=list)
+    already: int = 0
+    kept: list[str] = field(default_factory=list)
+
+
+def walk(
+    plan: model.Plan,
+    side: sides.Side,
+    session: base.Session,
+    book: ledger.Ledger,
+    evidence: str,
+    say: Callable[[str], None],
+    dry_run: bool = False,
+) -> Walked:
+    """Run the way back in one transaction where the engine can roll DDL back; or only tell what is due.
+
+    Raises Refused, naming them, where things that the migration did not make hang on its tables.
+    """
+    walked = Walked()
+    with sides.told("target", side.name):
+        if not book.exists(session):
+            return walked  # nothing was begun on this target
+        if book.state(session) == "running":
+            _refuse_dependents(plan, side, session, book)
+        if not dry_run and not side.engine.capabilities.transactional_ddl:
+            raise errors.Fault(f"{side.engine.name}: a walk without transactional DDL is not written yet")
+        if dry_run:
+            _run_due(plan, side, session, book, evidence, walked, say, dry_run=True)
+            return walked
+        with base.transaction(session):
+            _run_due(plan, side, session, book, evidence, walked, say, dry_run=False)
+            session.run(f"UPDATE {book.name('migrations')} SET state = 'rolled_back' WHERE id = ?", [book.migration])
+            crashpoints.reach("rollback:commit:before")
+        crashpoints.reach("rollback:commit:after")
+    return walked
+
+
+def _run_due(
+    plan: model.Plan,
+    side: sides.Side,
+    session: base.Session,
+    book: ledger.Ledger,
+    evidence: str,
+    walked: Walked,
+    say: Callable[[str], None],
+    dry_run: bool,
+) -> None:
+    for guarded in statements(plan, side.engine, book.migration, evidence):
+        if not session.rows(f"SELECT {guarded.when}")[0][0]:
+            walked.already += 1
+            continue
+        walked.done.append(guarded.says)
+        say(guarded.says)
+        if not dry_run:
+            session.run(guarded.run)
+            crashpoints.reach("rollback:statement")
+
+
+def _refuse_dependents(plan: model.Plan, side: sides.Side, session: base.Session, book: ledger.Ledger) -> None:
+    made = {name for _, kind, name, _ in book.objects(session) if kind == "table"}
+    names = [t.target.name for t in plan.tables if t.target.name in made]
+    hanging = side.engine.introspect.dependents(session, names) if names else []
+    if hanging:
+        raise errors.Refused(
+            f"these hang on migrated tables and were not made by the migration: {', '.join(hanging)}",
+            hint="they would break or follow the tables away: drop them or move them off, then roll back again",
+            dependents=hanging,
+        )

@@ -1,0 +1,202 @@
+"""Proof of a rollback: the five lines, each measured against the fingerprints taken before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from sensei import catalog
+from sensei import plan as planning
+from sensei.catalog import diff
+from sensei.engines import base, ledger
+from sensei.plan import model
+from sensei.transfer import copier
+from sensei.work import executor, fingerprint, sides
+
+LINES = ("source_row_counts", "source_data_integrity", "target_cleaned", "indexes_restored", "sequences_reset")
+_GOOD: dict[str, str | bool] = {
+    "source_row_counts": "unchanged",
+    "source_data_integrity": "verified",
+    "target_cleaned": True,
+    "indexes_restored": True,
+    "sequences_reset": True,
+}
+_BAD: dict[str, str | bool] = {
+    "source_row_counts": "changed",
+    "source_data_integrity": "damaged",
+    "target_cleaned": False,
+    "indexes_restored": False,
+    "sequences_reset": False,
+}
+#: More chunks than this are read again by workers side by side.
+_ALONE = 4
+
+
+@dataclass
+class Verification:
+    """The five lines, and every difference behind a line that does not hold."""
+
+    lines: dict[str, str | bool]
+    differences: list[str] = field(default_factory=list)
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+    duration_seconds: float = 0.0
+    chunks_read: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """No line that was measured fails."""
+        return all(value in (_GOOD[name], "not_checked") for name, value in self.lines.items())
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Both ends with open sessions."""
+
+    source: sides.Side
+    source_session: base.Session
+    target: sides.Side
+    target_session: base.Session
+
+
+def source_differences(
+    plan: model.Plan,
+    before: fingerprint.Fingerprint,
+    ends: Ends,
+    book: ledger.Ledger,
+    workers: int,
+    only: Sequence[catalog.TableName] | None = None,
+) -> tuple[list[str], list[str], int]:
+    """Compare the source with its fingerprint: (count differences, content differences, chunks read again).
+
+    Rows that were copied are read again and compared with the checksum of the bytes that were copied. What was
+    never copied has no checksum: there the server is asked whether anything was written since. `only` names the
+    tables whose content is read again (None: all).
+    """
+    rows, counts, contents = ends.source.engine.rows, [], []
+    names = [t.source.name for t in plan.tables]
+    with sides.told("source", ends.source.name):
+        found = ends.source.engine.introspect.catalog(ends.source_session, plan.schemas)
+        there = {t.name for t in found.tables}
+        suspects = set(rows.suspects(ends.source_session, before.source.marker, [n for n in names if n in there]))
+        for name in names:
+            if name not in there:
+                counts.append(f"source table {name} is gone")
+                continue
+            now, was = rows.count(ends.source_session, name), before.source.rows[str(name)]
+            if now != was:
+                counts.append(f"source table {name}: had {was} rows, has {now}")
+    wanted = there if only is None else there & set(only)
+    tasks, whole = _check_tasks(plan, before, ends, book, {str(n) for n in wanted})
+    contents += _read_again(tasks, workers)
+    for name in names:
+        if name in suspects and str(name) not in whole and not any(str(name) in d for d in (*counts, *contents)):
+            contents.append(
+                f"source table {name}: written since the fingerprint, and not wholly copied, so its content"
+                " can't be compared"
+            )
+    tables = [t for t in found.tables if t.name in set(names)]
+    if planning.digest(tables) != plan.source_digest:
+        old = diff.facts(_catalog_of(found, [t.source for t in plan.tables]))
+        new = diff.facts(_catalog_of(found, tables))
+        contents += [f"source {d}" for d in diff.compare(old, new)] or ["source: definitions changed"]
+    return counts, contents, len(tasks)
+
+
+def _catalog_of(found: base.Catalog, tables: Sequence[Any]) -> base.Catalog:
+    return type(found)(found.engine, found.version, (), tuple(tables))
+
+
+def _check_tasks(
+    plan: model.Plan,
+    before: fingerprint.Fingerprint,
+    ends: Ends,
+    book: ledger.Ledger,
+    there: set[str],
+) -> tuple[list[copier.CheckTask], set[str]]:
+    if not book.exists(ends.target_session):
+        return [], set()
+    tasks: list[copier.CheckTask] = []
+    whole: set[str] = set()
+    applied = book.applied(ends.target_session)
+    for table in plan.tables:
+        mine = {a.number: a for a in applied if a.table == table.id and a.number >= 0}
+        if not mine or table.id not in there:
+            continue
+        job = table.job(before.source.stale_scan)
+        planned = book.planned_chunks(ends.target_session, table.id, job.attempt)
+        if planned and planned[-1].upper is None and len(mine) == len(planned):
+            whole.add(table.id)
+        for chunk in planned:
+            if chunk.number in mine:
+                done = mine[chunk.number]
+                tasks.append(
+                    copier.CheckTask(
+                        ends.source,
+                        base.ReadSpec(job.source, job.read, job.key, chunk.lower, chunk.upper),
+                        base.Form(done.form),
+                        table.id,
+                        chunk.number,
+                        done.checksum,
+                    )
+                )
+    return tasks, whole
+
+
+def _read_again(tasks: list[copier.CheckTask], workers: int) -> list[str]:
+    if len(tasks) <= _ALONE:
+        return [d for d in map(copier.check_chunk, tasks) if d]
+    pool: Executor
+    with executor.local(workers) as pool:
+        return [d for d in pool.map(copier.check_chunk, tasks) if d]
+
+
+def target_differences(plan: model.Plan, before: fingerprint.Fingerprint, ends: Ends) -> list[tuple[str, str]]:
+    """Compare the target with its fingerprint: (line, difference in words)."""
+    now = fingerprint.of_target(ends.target, ends.target_session, plan.target_schemas)
+    result: list[tuple[str, str]] = []
+    for difference in diff.compare(before.target.facts, now.facts):
+        if difference.about.startswith("setting "):
+            continue
+        line = {"index": "indexes_restored", "sequence position": "sequences_reset"}.get(
+            difference.kind, "target_cleaned"
+        )
+        result.append((line, f"target {difference}"))
+    for name, (count, checksum) in before.target.contents.items():
+        after = now.contents.get(name)
+        if after is None:
+            continue  # that the table is gone is said above
+        if after[0] != count:
+            result.append(("target_cleaned", f"target table {name}: had {count} rows, has {after[0]}"))
+        elif after[1] != checksum:
+            result.append(("target_cleaned", f"target table {name}: the content of its rows changed"))
+    return result
+
+
+def verify(
+    plan: model.Plan,
+    before: fingerprint.Fingerprint,
+    ends: Ends,
+    book: ledger.Ledger,
+    workers: int,
+    only_source: bool = False,
+) -> Verification:
+    """Measure the lines; `only_source` leaves the target's as not_checked."""
+    counts, contents, read = source_differences(plan, before, ends, book, workers)
+    found = [("source_row_counts", d) for d in counts] + [("source_data_integrity", d) for d in contents]
+    if counts and not contents:
+        # Rows came or went: the data is not what it was, whatever the chunks say.
+        found += [("source_data_integrity", d) for d in counts]
+    if not only_source:
+        found += target_differences(plan, before, ends)
+    broken = {line for line, _ in found}
+    lines: dict[str, str | bool] = {}
+    for name in LINES:
+        if only_source and not name.startswith("source_"):
+            lines[name] = "not_checked"
+        else:
+            lines[name] = _BAD[name] if name in broken else _GOOD[name]
+    if not only_source and (broken & {"indexes_restored", "sequences_reset"}):
+        lines["target_cleaned"] = False  # equal to the fingerprint, or not
+    return Verification(lines, list(dict.fromkeys(d for _, d in found)), chunks_read=read)

@@ -1,0 +1,1 @@
+"""The conductor: the only code that moves a migration between states."""

@@ -1,0 +1,222 @@
+"""Takes a migration back, and proves it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sensei import errors, rollback, states
+from sensei.config import home
+from sensei.plan import steps
+from sensei.rollback import verify
+from sensei.runner import control, hold, script
+from sensei.runner import desk as desks
+from sensei.states import State, StepState
+from sensei.work import fingerprint, sides
+
+
+@dataclass
+class Report:
+    """What a rollback or its verification gives."""
+
+    status: State
+    lines: dict[str, str | bool]
+    passed: bool
+    duration_seconds: float
+    differences: list[str] = field(default_factory=list)
+    evidence: list[dict[str, Any]] = field(default_factory=list)
+    statements: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the contract's document."""
+        return {
+            "rollback_verification": self.lines,
+            "passed": self.passed,
+            "duration_seconds": round(self.duration_seconds, 3),
+            "differences": self.differences,
+            "evidence": self.evidence,
+            "status": str(self.status),
+            "statements": self.statements,
+        }
+
+
+NOT_CHECKED: dict[str, str | bool] = dict.fromkeys(verify.LINES, "not_checked")
+
+
+def full(desk: desks.Desk, migration: str, *, reason: str, check: bool, check_source: bool) -> Report:
+    """Roll back everything. Journaled; cut off anywhere, the same command goes on; repeated, it does nothing."""
+    began = time.monotonic()
+    loaded = desk.load(migration)
+    if loaded.status is State.ROLLED_BACK:
+        desk.screen.say(f"{loaded.id} is rolled back already")
+    else:
+        loaded.refuse_state(*(s for s in State if states.allowed(s, State.ROLLING_BACK)), State.ROLLING_BACK)
+        _stop_holder(desk, loaded, reason)
+        _walk(desk, loaded.id, reason)
+    if check or check_source:
+        report = prove(desk, loaded.id, only_source=check_source and not check)
+        report.duration_seconds = time.monotonic() - began
+        return report
+    row = desk.store.migration(loaded.id)
+    return Report(
+        row.status, dict(NOT_CHECKED), True, time.monotonic() - began, evidence=desk.store.evidence(loaded.id)
+    )
+
+
+def _stop_holder(desk: desks.Desk, loaded: desks.Loaded, reason: str) -> None:
+    lease = desk.store.lease(loaded.id)
+    if loaded.status is State.RUNNING and lease is not None and lease.alive:
+        desk.screen.say(f"stopping process {lease.holder.pid} on {lease.holder.host} first")
+        request = desk.store.request(loaded.id, "pause", {"reason": f"rollback: {reason}"}, desk.actor)
+        control.wait_for(desk, loaded.id, request)
+
+
+def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
+    with hold.hold(desk, migration) as held:
+        loaded = desk.load(migration)
+        if loaded.status is State.ROLLED_BACK:
+            return
+        if loaded.status is not State.ROLLING_BACK:
+            desk.store.transition(
+                migration, State.ROLLING_BACK, desk.actor, payload={"reason": reason, "epoch": held.epoch}
+            )
+        _, target = loaded.sides()
+        book = loaded.book()
+        before = loaded.fingerprint()
+        try:
+            with target.session(f"sensei {migration} rollback") as session:
+                _refuse_other_target(desk, loaded, target, session)
+                if book.state(session) == "running":
+                    # No transaction of an earlier runner can land from here on.
+                    sides.retried(lambda: book.raise_epoch(session, held.epoch))
+                if loaded.config.options.evidence == "export" and not rollback.keeps(loaded.plan, "export"):
+                    _export(desk, loaded, target, session, book)
+                walked = sides.retried(
+                    lambda: rollback.walk(
+                        loaded.plan, target, session, book, loaded.config.options.evidence, desk.screen.say
+                    )
+                )
+        except errors.SenseiError as error:
+            desk.store.append(migration, "rollback_stopped", {"code": error.code, "message": error.message}, desk.actor)
+            raise
+        _journal(desk, loaded, walked, before)
+        desk.store.transition(
+            migration, State.ROLLED_BACK, desk.actor, payload={"statements": walked.done, "already": walked.already}
+        )
+        script.renew(desk, desk.load(migration), "rolled back")
+
+
+def _refuse_other_target(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session: Any) -> None:
+    step = desk.store.steps(loaded.id).get("ledger")
+    expected = (step.facts.get("target_identity") if step else None) or loaded.plan.target_identity
+    found = target.engine.introspect.identity(session)
+    if found != expected:
+        raise errors.WorldChanged(
+            f"target {target.name} is another database than the one that was migrated into",
+            hint="point the connection back at it, then roll back again",
+            planned=expected,
+            found=found,
+        )
+
+
+def _journal(
+    desk: desks.Desk, loaded: desks.Loaded, walked: rollback.Walked, before: fingerprint.Fingerprint | None
+) -> None:
+    journaled = desk.store.steps(loaded.id)
+    keep = rollback.keeps(loaded.plan, loaded.config.options.evidence)
+    known = {str(e.get("object")) for e in desk.store.evidence(loaded.id)}
+    for step, kind, name in reversed(steps.objects(loaded.plan)):
+        record = journaled.get(step.id)
+        if record is None or record.state is StepState.UNDONE:
+            continue
+        desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name)}, desk.actor)
+        if keep and kind != "schema" and str(name) not in known:
+            desk.store.add_evidence(
+                loaded.id,
+                {
+                    "object": str(name),
+                    "kind": kind,
+                    "place": rollback.evidence_name(loaded.id),
+                    "connection": loaded.config.target.connection,
+                },
+                desk.actor,
+            )
+
+
+def _export(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session: Any, book: Any) -> None:
+    from sensei.rollback import evidence
+
+    if book.state(session) != "running":
+        return
+    folder = home.artifacts(loaded.id) / "evidence"
+    known = {str(e.get("object")) for e in desk.store.evidence(loaded.id)}
+    for path, table, rows, checksum in evidence.export(loaded.plan, target, session, book, folder, desk.screen.say):
+        if str(table) not in known:
+            desk.store.add_evidence(
+                loaded.id,
+                {"object": str(table), "kind": "parquet", "place": str(path), "rows": rows, "sha256": checksum},
+                desk.actor,
+            )
+
+
+def dry_run(desk: desks.Desk, migration: str) -> list[str]:
+    """Return what a full rollback would do now; changes nothing."""
+    loaded = desk.load(migration)
+    loaded.refuse_state(
+        *(s for s in State if states.allowed(s, State.ROLLING_BACK)), State.ROLLING_BACK, State.ROLLED_BACK
+    )
+    _, target = loaded.sides()
+    with target.session("sensei dry run") as session:
+        _refuse_other_target(desk, loaded, target, session)
+        walked = rollback.walk(
+            loaded.plan,
+            target,
+            session,
+            loaded.book(),
+            loaded.config.options.evidence,
+            lambda text: None,
+            dry_run=True,
+        )
+    return walked.done
+
+
+@contextlib.contextmanager
+def _ends(loaded: desks.Loaded) -> Iterator[verify.Ends]:
+    source, target = loaded.sides()
+    with source.session("sensei verify") as reading, target.session("sensei verify") as writing:
+        yield verify.Ends(source, reading, target, writing)
+
+
+def prove(desk: desks.Desk, migration: str, *, only_source: bool = False) -> Report:
+    """Measure the five lines now; changes nothing on either side."""
+    began = time.monotonic()
+    loaded = desk.load(migration)
+    before = loaded.fingerprint()
+    if before is None:
+        raise errors.WrongState(
+            f"{loaded.id} is {loaded.status} and was never fingerprinted: neither side was touched, nothing can be"
+            " compared",
+            hint=f"sensei migrations status {loaded.id}",
+        )
+    with _ends(loaded) as ends:
+        found = verify.verify(loaded.plan, before, ends, loaded.book(), loaded.config.options.parallelism, only_source)
+    evidence = [e for e in desk.store.evidence(loaded.id) if not e["purged_at"]]
+    report = Report(
+        desk.store.migration(loaded.id).status,
+        found.lines,
+        found.passed,
+        time.monotonic() - began,
+        found.differences,
+        evidence,
+    )
+    desk.store.append(
+        loaded.id,
+        "rollback_verified",
+        {"lines": found.lines, "passed": found.passed, "differences": found.differences[:100],
+         "chunks_read": found.chunks_read},
+        desk.actor,
+    )  # fmt: skip
+    return report

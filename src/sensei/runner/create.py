@@ -1,0 +1,120 @@
+"""Plans a migration: looks at both sides, writes to neither, and records the plan."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sensei import catalog, config, errors, plan
+from sensei.config import connections, home
+from sensei.config import migration as configuration
+from sensei.engines import base
+from sensei.plan import model
+from sensei.runner import desk as desks
+from sensei.runner import script
+from sensei.work import sides
+
+
+def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> tuple[str, model.Plan]:
+    """Return the new migration's id and plan."""
+    loaded = config.load(path, environment, yes=yes)
+    for warning in loaded.warnings:
+        desk.screen.say(f"note: {warning}")
+    asked = loaded.config
+    named = dict(asked.connections)
+    source = desk.side(base.Purpose.SOURCE, asked.source.connection, named)
+    target = desk.side(base.Purpose.TARGET, asked.target.connection, named)
+    made = look(desk, asked, source, target)
+    middle = f"{environment}_" if environment else ""
+    migration = f"mig_{middle}{secrets.token_hex(4)}"
+    desk.store.create_migration(
+        migration,
+        asked.name,
+        environment or asked.environment,
+        loaded.text,
+        loaded.digest,
+        {"plan": made.to_json(), "config": _plain(asked), "path": str(path.resolve()), "environment": environment},
+        desk.actor,
+        source_label=f"{source.name} {connections.mask(desk.book.get(source.name, named))}",
+        target_label=f"{target.name} {connections.mask(desk.book.get(target.name, named))}",
+    )
+    kept = home.private_file(home.artifacts(migration) / "migration.yaml")
+    kept.write_text(loaded.text, encoding="utf-8")
+    script.renew(desk, desk.load(migration), "created")
+    return migration, made
+
+
+def _plain(asked: configuration.MigrationConfig) -> dict[str, Any]:
+    data: dict[str, Any] = asked.model_dump(mode="json", by_alias=True)
+    return data
+
+
+def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.Side, target: sides.Side) -> model.Plan:
+    """Introspect both sides and return the plan; raises MissingPrivilege with the statement that grants it."""
+    with source.session("sensei plan") as reading, target.session("sensei plan") as writing:
+        with sides.told("source", source.name):
+            from_identity = source.engine.introspect.identity(reading)
+        with sides.told("target", target.name):
+            to_identity = target.engine.introspect.identity(writing)
+        desk.screen.say(f"looking at the source {source.name}")
+        found = look_at_source(source, reading, asked, from_identity)
+        desk.screen.say(f"looking at the target {target.name}")
+        with sides.told("target", target.name):
+            there = target.engine.introspect.catalog(writing, None)
+        other = plan.Found(target.engine, to_identity, there)
+        made = plan.make(asked, found, other)
+        _refuse_missing(
+            "target",
+            target,
+            target.engine.introspect.missing_privileges(writing, base.Purpose.TARGET, [], made.target_schemas),
+        )
+    return made
+
+
+def look_at_source(
+    source: sides.Side, session: base.Session, asked: configuration.MigrationConfig, identity: str
+) -> plan.Found:
+    """Return everything that the plan needs of the source."""
+    schemas = list(asked.source.schemas) or None
+    with sides.told("source", source.name):
+        found = source.engine.introspect.catalog(session, schemas)
+        for name in asked.source.schemas:
+            if source.engine.capabilities.has_schemas and name not in found.schemas:
+                raise errors.UnknownName(
+                    f"source {source.name} has no schema {name}", hint=f"it has: {', '.join(found.schemas)}"
+                )
+        _refuse_unknown_tables(asked, found)
+        wanted = [t for t in found.tables if asked.source.selects(t.name.schema, t.name.name)]
+        names = [t.name for t in wanted if t.kind in ("table", "partitioned")]
+        _refuse_missing(
+            "source",
+            source,
+            source.engine.introspect.missing_privileges(session, base.Purpose.SOURCE, names, found.schemas),
+        )
+        marker = source.engine.rows.marker(session)
+        facts = {t.name: source.engine.rows.profile(session, t) for t in wanted if t.name in set(names)}
+        rows = {name: source.engine.rows.count(session, name) for name in names}
+    return plan.Found(source.engine, identity, found, facts, rows, marker)
+
+
+def _refuse_unknown_tables(asked: configuration.MigrationConfig, found: catalog.Catalog) -> None:
+    """A name without a wildcard that matches nothing is a mistake, not an empty set."""
+    known = {t.name.name for t in found.tables} | {str(t.name) for t in found.tables}
+    for pattern in (*asked.source.include_tables, *asked.source.exclude_tables):
+        if not set(pattern) & set("*?[") and pattern not in known:
+            raise errors.UnknownName(
+                f"the source has no table {pattern}",
+                hint="it has: " + ", ".join(sorted(str(t.name) for t in found.tables)[:20]),
+                table=pattern,
+            )
+
+
+def _refuse_missing(role: str, side: sides.Side, missing: Sequence[base.Missing]) -> None:
+    if missing:
+        raise errors.MissingPrivilege(
+            f"{role} {side.name}: the account lacks " + "; ".join(m.what for m in missing[:10]),
+            hint="\n".join(dict.fromkeys(m.grant for m in missing)),
+            missing=[{"what": m.what, "grant": m.grant} for m in missing],
+        )

@@ -1,0 +1,116 @@
+"""Where the conductor sits: home, store, connections, and who is asking."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sensei import errors, journal, states
+from sensei.config import connections, home
+from sensei.config import migration as configuration
+from sensei.engines import base, ledger
+from sensei.journal import actors, migrations, store
+from sensei.plan import model
+from sensei.work import fingerprint, sides
+
+
+def _quiet(text: str) -> None:
+    """Nobody listens."""
+
+
+@dataclass
+class Screen:
+    """What the conductor tells an operator while it works; the command line and the demo draw it."""
+
+    say: Callable[[str], None] = _quiet
+    progress: Callable[[dict[str, Any]], None] = lambda progress: None
+
+
+@dataclass
+class Desk:
+    """One process's view of Sensei's home."""
+
+    home: Path
+    store: store.Store
+    book: connections.ConnectionBook
+    actor: actors.Actor
+    screen: Screen = field(default_factory=Screen)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def load(self, migration: str) -> Loaded:
+        """Return a migration with its plan and configuration; raises UnknownName, TamperFound."""
+        row = self.store.migration(migration)
+        self.store.check(row.id, strangers=True)
+        return Loaded(self, row)
+
+    def side(self, role: base.Purpose, name: str, named: dict[str, str]) -> sides.Side:
+        """Return one end; its URL's variables are read now and kept nowhere."""
+        return sides.Side(role, name, self.book.open_url(name, named, os.environ))
+
+
+def open_desk(screen: Screen | None = None) -> Desk:
+    """Open home, store and connections; raises StoreFailed."""
+    place = home.home()
+    return Desk(
+        place,
+        journal.open_store(home.store_url(), place),
+        connections.ConnectionBook(place),
+        actors.current_actor(),
+        screen or Screen(),
+    )
+
+
+class Loaded:
+    """One migration, read from the store."""
+
+    def __init__(self, desk: Desk, row: migrations.Migration) -> None:
+        self.desk, self.row = desk, row
+        self.id = row.id
+        self.config = configuration.MigrationConfig.model_validate_json(json.dumps(row.plan["config"]))
+        self.plan = model.Plan.from_json(row.plan["plan"])
+
+    @property
+    def status(self) -> states.State:
+        """The state when the row was read."""
+        return self.row.status
+
+    def sides(self) -> tuple[sides.Side, sides.Side]:
+        """Return source and target."""
+        named = dict(self.config.connections)
+        return (
+            self.desk.side(base.Purpose.SOURCE, self.config.source.connection, named),
+            self.desk.side(base.Purpose.TARGET, self.config.target.connection, named),
+        )
+
+    def book(self) -> ledger.Ledger:
+        """Return the migration's ledger on the target."""
+        return ledger.Ledger(self.sides()[1].engine, self.id)
+
+    def fingerprint(self) -> fingerprint.Fingerprint | None:
+        """Return the fingerprint taken by start, or None before it."""
+        step = self.desk.store.steps(self.id).get("fingerprint")
+        if step is None or "fingerprint" not in step.facts:
+            return None
+        return fingerprint.Fingerprint.from_json(step.facts["fingerprint"])
+
+    def refuse_state(self, *allowed: states.State) -> None:
+        """Raise WrongState unless the migration is in one of these states."""
+        if self.status not in allowed:
+            raise errors.WrongState(
+                f"{self.id} is {self.status}; this needs {' or '.join(allowed)}",
+                hint=migrations.next_command(self.status, self.id),
+                status=str(self.status),
+            )

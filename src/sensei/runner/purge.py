@@ -1,0 +1,38 @@
+"""Drops evidence for good, on request only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sensei import errors, rollback
+from sensei.engines import base
+from sensei.runner import desk as desks
+
+
+def due(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
+    """Return what a migration still keeps as evidence in the target."""
+    row = desk.store.migration(migration)
+    return [e for e in desk.store.evidence(row.id) if not e["purged_at"]]
+
+
+def purge(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
+    """Drop it: tables set aside, and exported files; each is journaled."""
+    from pathlib import Path
+
+    loaded = desk.load(migration)
+    items = due(desk, loaded.id)
+    files = [e for e in items if e.get("kind") == "parquet"]
+    tables = [e for e in items if e.get("kind") != "parquet"]
+    if tables:
+        _, target = loaded.sides()
+        with target.session("sensei purge") as session, base.transaction(session):
+            if not loaded.book().exists(session):
+                raise errors.WorldChanged(f"target {target.name} has no ledger of {loaded.id}")
+            names = rollback.kept(loaded.plan)
+            for statement in target.engine.undo.discard(rollback.evidence_name(loaded.id), names):
+                session.run(statement)
+    for item in files:
+        Path(str(item["place"])).unlink(missing_ok=True)
+    for item in items:
+        desk.store.purge_evidence(item["id"], desk.actor)
+    return items

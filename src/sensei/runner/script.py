@@ -1,0 +1,52 @@
+"""Keeps the rollback script current: in the artifacts from the first moment on, and in the target once it is there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from sensei import errors, rollback, states
+from sensei.config import home
+from sensei.engines import base, ledger
+from sensei.runner import desk as desks
+
+
+def text(loaded: desks.Loaded, state: str) -> str:
+    """Return the script; needs neither side to be reachable."""
+    from sensei import engines
+
+    engine = engines.by_name(loaded.plan.target_engine)
+    return rollback.script(loaded.plan, engine, loaded.id, loaded.config.options.evidence, state)
+
+
+def renew(desk: desks.Desk, loaded: desks.Loaded, state: str) -> str:
+    """Write the script anew into the artifacts; the old one stays whole until the new one is."""
+    body = text(loaded, state)
+    place = home.artifacts(loaded.id) / "rollback.sql"
+    fresh = home.private_file(place.with_suffix(".new"))
+    fresh.write_text(body, encoding="utf-8")
+    os.replace(fresh, place)
+    return body
+
+
+def keep_in_target(loaded: desks.Loaded, session: base.Session, body: str) -> None:
+    """Keep it beside the data too."""
+    ledger.Ledger(loaded.sides()[1].engine, loaded.id).keep_script(session, body)
+
+
+def write(desk: desks.Desk, loaded: desks.Loaded, output: Path, force: bool) -> None:
+    """Write the script where the operator wants it; raises BadInput where it can't be."""
+    if loaded.status is states.State.CANCELLED:
+        loaded.refuse_state(*(s for s in states.State if s is not states.State.CANCELLED))
+    body = text(loaded, f"status {loaded.status}")
+    try:
+        # 0600: it names objects of production, and nobody else's umask decides who reads it.
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL)
+        with os.fdopen(os.open(output, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(body)
+    except FileExistsError as error:
+        raise errors.BadInput(
+            f"{output} is already there", hint="name another file, or say --yes to write over it"
+        ) from error
+    except OSError as error:
+        raise errors.BadInput(f"{output} can't be written: {error.strerror}") from error

@@ -1,0 +1,117 @@
+"""Makes sure that the world is still the one that was planned on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sensei import catalog, config, errors, plan
+from sensei.catalog import diff
+from sensei.plan import steps_context
+from sensei.runner import desk as desks
+
+
+def refuse_changes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
+    """Raise WorldChanged where source, target or their definitions are not those of the plan."""
+    made = loaded.plan
+    identity = ctx.source.engine.introspect.identity(ctx.source_session)
+    if identity != made.source_identity:
+        raise errors.WorldChanged(
+            f"source {ctx.source.name} is another database than the one that was planned on",
+            hint="point the connection back at it, or plan anew: sensei migrations create --config FILE",
+            planned=made.source_identity,
+            found=identity,
+        )
+    _refuse_other_target(loaded, ctx)
+    found = ctx.source.engine.introspect.catalog(ctx.source_session, made.schemas)
+    names = {t.source.name for t in made.tables}
+    tables = [t for t in found.tables if t.name in names]
+    if plan.digest(tables) != made.source_digest:
+        before = catalog.Catalog(found.engine, found.version, (), tuple(t.source for t in made.tables))
+        after = catalog.Catalog(found.engine, found.version, (), tuple(tables))
+        changes = [str(d) for d in diff.compare(diff.facts(before), diff.facts(after))]
+        raise errors.WorldChanged(
+            f"the source's schema changed since the plan was made: {'; '.join(changes[:5]) or 'definitions differ'}",
+            hint=f"change it back and resume, or: sensei migrations rollback {loaded.id} --full, then create anew",
+            changes=changes,
+        )
+
+
+def _refuse_other_target(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
+    identity = ctx.target.engine.introspect.identity(ctx.target_session)
+    step = loaded.desk.store.steps(loaded.id).get("ledger")
+    expected = step.facts.get("target_identity") if step else None
+    if identity != (expected or loaded.plan.target_identity):
+        raise errors.WorldChanged(
+            f"target {ctx.target.name} is another database than the one that was planned on",
+            hint="point the connection back at it, or plan anew: sensei migrations create --config FILE",
+            planned=expected or loaded.plan.target_identity,
+            found=identity,
+        )
+    if expected and not ctx.book.exists(ctx.target_session):
+        raise errors.WorldChanged(
+            f"target {ctx.target.name} no longer has Sensei's ledger of {loaded.id}: it was restored or emptied",
+            hint=f"restore the schema sensei_ as well, or: sensei migrations rollback {loaded.id} --full",
+        )
+
+
+def refuse_config(loaded: desks.Loaded, given: Path | None) -> None:
+    """Raise WorldChanged where the configuration is no longer the one that was planned on."""
+    kept = loaded.row.plan
+    original = Path(str(kept.get("path", "")))
+    path = given or (original if original.is_file() else None)
+    if path is None:
+        return
+    environment = kept.get("environment")
+    try:
+        digest = config.load(path, environment, yes=True).digest
+    except errors.BadInput:
+        if given is not None:
+            raise
+        digest = "unreadable"
+    if digest != loaded.row.config_digest:
+        raise errors.WorldChanged(
+            f"{path} is not the configuration that {loaded.id} was planned with",
+            hint=(
+                f"go on as planned: sensei migrations resume {loaded.id} --config"
+                f" {desks.home.artifacts(loaded.id) / 'migration.yaml'}"
+            ),
+            path=str(path),
+        )
+
+
+def refuse_owed(loaded: desks.Loaded) -> list[str]:
+    """Return what is asked for and not carried out yet; raises where something of it is required."""
+    from sensei.config import owed
+
+    found = owed.not_yet(loaded.config)
+    hard = [o for o in found if o.required]
+    if hard:
+        raise errors.NotYet(
+            "; ".join(f"{o.path}: {o.message}" for o in hard),
+            hint="take these out of the configuration and create the migration anew",
+            owed=[o.path for o in hard],
+        )
+    blocking = [r for r in loaded.plan.risks if r.severity == "blocking"]
+    if blocking:
+        raise errors.CheckUnmet(
+            "; ".join(f"{r.table}.{r.column}: {r.reason}" for r in blocking),
+            hint="agree in options.accept_lossy or map the columns otherwise, then create the migration anew",
+            columns=[f"{r.table}.{r.column}" for r in blocking],
+        )
+    return [f"{o.path}: {o.message}" for o in found]
+
+
+def refuse_existing(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
+    """Raise Refused where a planned table has appeared on the target since the plan was made."""
+    introspect = ctx.target.engine.introspect
+    hits = [
+        str(t.target.name)
+        for t in loaded.plan.tables
+        if introspect.object_identity(ctx.target_session, "table", t.target.name) is not None
+    ]
+    if hits:
+        raise errors.Refused(
+            f"the target already has {', '.join(hits[:10])}, and on_existing is fail",
+            hint="rename them, or plan anew with other names",
+            existing=hits,
+        )

@@ -1,0 +1,274 @@
+"""Copies many tables through one pool of workers: plan boundaries, hand out chunks, account for each."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from sensei import catalog, errors
+from sensei.engines import base, ledger
+from sensei.transfer import copier
+from sensei.work import executor, sides
+
+#: Boundaries written to the ledger in one transaction, ahead of the chunks that use them.
+PLAN_AHEAD = 8
+#: Pools that may break (a worker killed from outside) before the copy gives up.
+POOLS = 3
+
+
+@dataclass(frozen=True)
+class TableJob:
+    """One table to copy."""
+
+    table: str  #: its name in the ledger: the source's
+    source: catalog.TableName
+    read: tuple[base.ReadColumn, ...]
+    key: base.ChunkKey
+    load: base.LoadSpec
+    form: base.Form
+    rows_estimate: int
+    key_positions: tuple[int, ...] = ()
+    attempt: int = 1
+
+
+@dataclass
+class Tally:
+    """Where one table stands."""
+
+    rows_total: int
+    rows_read: int = 0
+    rows_quarantined: int = 0
+    chunks_done: int = 0
+    chunks_planned: int = 0
+    planned_whole: bool = False  #: every boundary is in the ledger
+    begun: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Every planned chunk is in the target."""
+        return self.planned_whole and self.chunks_done == self.chunks_planned
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the conductor wants to hear while tables are copied."""
+
+    stop: Callable[[], bool]  #: true: stop at the next chunk boundary
+    begun: Callable[[TableJob], None]
+    done: Callable[[TableJob, Tally, str], None]  #: with the digest over the chunks' checksums
+    progress: Callable[[dict[str, Tally]], None]
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who copies from where to where."""
+
+    migration: str
+    epoch: int
+    source: sides.Side
+    target: sides.Side
+    workers: int
+    chunk_rows: int
+    quarantine: bool
+
+
+def copy(crew: Crew, jobs: Sequence[TableJob], watch: Watch) -> dict[str, Tally]:
+    """Copy every table; tables and chunks that the ledger knows are skipped.
+
+    Raises Paused where `watch.stop` asked for it, and whatever stopped a chunk.
+    """
+    return _Copy(crew, jobs, watch).run()
+
+
+class _Copy:
+    def __init__(self, crew: Crew, jobs: Sequence[TableJob], watch: Watch) -> None:
+        self.crew, self.watch = crew, watch
+        single = crew.target.engine.capabilities.single_writer
+        self.workers = 1 if single else crew.workers
+        # One writer at a time: boundaries that wait behind a chunk's transaction would stop the whole copy, so all
+        # of them are planned first.
+        self.plan_ahead = 10**9 if single else PLAN_AHEAD
+        self.plan_first = single
+        self.jobs = {job.table: job for job in sorted(jobs, key=lambda j: -j.rows_estimate)}
+        self.tallies = {job.table: Tally(job.rows_estimate) for job in jobs}
+        self.book = ledger.Ledger(crew.target.engine, crew.migration)
+        self.told_begun: set[str] = set()
+        self.finished: set[str] = set()
+
+    def run(self) -> dict[str, Tally]:
+        if not self.jobs:
+            return self.tallies
+        with (
+            self.crew.source.session(f"sensei {self.crew.migration} plan") as source,
+            self.crew.target.session(f"sensei {self.crew.migration} plan") as target,
+        ):
+            self._read_ledger(target)
+            tasks = self._tasks(source, target)
+            if self.plan_first:
+                tasks = iter(list(tasks))
+            self._dispatch(tasks, target)
+        return self.tallies
+
+    def _read_ledger(self, target: base.Session) -> None:
+        for applied in self.book.applied(target):
+            job = self.jobs.get(applied.table)
+            if job is None or applied.attempt != job.attempt or applied.number == ledger.AFTER_LOAD:
+                continue
+            tally = self.tallies[applied.table]
+            tally.begun = True
+            tally.chunks_done += 1
+            tally.rows_read += applied.rows_read
+            tally.rows_quarantined += applied.rows_quarantined
+
+    # -- planning
+
+    def _tasks(self, source: base.Session, target: base.Session) -> Iterator[copier.ChunkTask]:
+        for job in self.jobs.values():
+            tally = self.tallies[job.table]
+            if not tally.complete:
+                for chunk in self._chunks(job, tally, source, target):
+                    yield self._task(job, chunk)
+                if self.tallies[job.table].complete:  # an earlier run had copied it to the end
+                    self._finish(target, job.table)
+
+    def _chunks(
+        self, job: TableJob, tally: Tally, source: base.Session, target: base.Session
+    ) -> Iterator[ledger.Chunk]:
+        done = {a.number for a in self.book.applied(target, job.table) if a.attempt == job.attempt and a.number >= 0}
+        known = self.book.planned_chunks(target, job.table, job.attempt)
+        tally.chunks_planned = len(known)
+        after = known[-1].upper if known else None
+        tally.planned_whole = bool(known) and after is None
+        for chunk in known:
+            if chunk.number not in done:
+                yield chunk
+        number = len(known)
+        while not tally.planned_whole:
+            batch: list[ledger.Chunk] = []
+            while len(batch) < self.plan_ahead and not tally.planned_whole:
+                upper = self._boundary(job, source, after)
+                batch.append(ledger.Chunk(job.table, job.attempt, number, after, upper))
+                number, after = number + 1, upper
+                tally.planned_whole = upper is None
+            with sides.told("target", self.crew.target.name):
+                self.book.plan_chunks(target, self.crew.epoch, batch)
+            tally.chunks_planned = number
+            yield from batch
+
+    def _boundary(self, job: TableJob, source: base.Session, after: base.KeyValue | None) -> base.KeyValue | None:
+        if job.key.kind == "whole" or (after is None and job.rows_estimate <= self.crew.chunk_rows):
+            return None
+        with sides.told("source", self.crew.source.name):
+            return self.crew.source.engine.rows.boundary(source, job.source, job.key, after, self.crew.chunk_rows)
+
+    def _task(self, job: TableJob, chunk: ledger.Chunk) -> copier.ChunkTask:
+        return copier.ChunkTask(
+            migration=self.crew.migration,
+            epoch=self.crew.epoch,
+            source=self.crew.source,
+            target=self.crew.target,
+            chunk=chunk,
+            read=base.ReadSpec(job.source, job.read, job.key, chunk.lower, chunk.upper),
+            load=job.load,
+            form=job.form,
+            quarantine=self.crew.quarantine,
+            key_positions=job.key_positions,
+        )
+
+    # -- handing out
+
+    def _dispatch(self, tasks: Iterator[copier.ChunkTask], target: base.Session) -> None:
+        again: collections.deque[copier.ChunkTask] = collections.deque()
+        for left in reversed(range(POOLS)):
+            with executor.local(self.workers) as pool:
+                try:
+                    self._drain(pool, again, tasks, target)
+                    return
+                except BrokenProcessPool as error:
+                    if not left:
+                        raise errors.ServerFailed(
+                            f"worker processes were killed {POOLS} times",
+                            hint=f"look for what kills them, then sensei migrations resume {self.crew.migration}",
+                        ) from error
+
+    def _drain(
+        self,
+        pool: concurrent.futures.Executor,
+        again: collections.deque[copier.ChunkTask],
+        tasks: Iterator[copier.ChunkTask],
+        target: base.Session,
+    ) -> None:
+        running: dict[concurrent.futures.Future[copier.ChunkResult], copier.ChunkTask] = {}
+        problem: BaseException | None = None
+        stopping, dry, told = False, False, 0.0
+        while True:
+            while not stopping and not problem and not dry and len(running) < self.workers + 1:
+                task = again.popleft() if again else next(tasks, None)
+                if task is None:
+                    dry = True
+                    break
+                self._begin(task)
+                running[pool.submit(copier.copy_chunk, task)] = task
+            if not running:
+                break
+            finished, _ = concurrent.futures.wait(running, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in finished:
+                task = running.pop(future)
+                error = future.exception() if not future.cancelled() else None
+                if isinstance(error, BrokenProcessPool) or future.cancelled():
+                    again.append(task)
+                    problem = problem or (error if not stopping else None)
+                elif error is not None:
+                    problem = problem if problem and not isinstance(problem, BrokenProcessPool) else error
+                else:
+                    self._account(future.result(), target)
+            if time.monotonic() - told > 0.3:
+                told = time.monotonic()
+                self.watch.progress(self.tallies)
+            if (problem or self.watch.stop()) and not stopping:
+                stopping = True
+                for future in running:
+                    future.cancel()
+        self.watch.progress(self.tallies)
+        if problem:
+            raise problem
+        if stopping:
+            raise errors.Paused("stopped at a chunk boundary")
+
+    def _begin(self, task: copier.ChunkTask) -> None:
+        tally = self.tallies[task.chunk.table]
+        tally.begun = True
+        if task.chunk.table not in self.told_begun:
+            self.told_begun.add(task.chunk.table)
+            self.watch.begun(self.jobs[task.chunk.table])
+
+    def _account(self, result: copier.ChunkResult, target: base.Session) -> None:
+        tally = self.tallies[result.table]
+        if result.applied_before:
+            found = [
+                a for a in self.book.applied(target, result.table)
+                if a.number == result.number and a.attempt == self.jobs[result.table].attempt
+            ]  # fmt: skip
+            read, quarantined = (found[0].rows_read, found[0].rows_quarantined) if found else (0, 0)
+        else:
+            read, quarantined = result.rows_read, result.rows_quarantined
+        tally.chunks_done += 1
+        tally.rows_read += read
+        tally.rows_quarantined += quarantined
+        if tally.complete:
+            self._finish(target, result.table)
+
+    def _finish(self, target: base.Session, table: str) -> None:
+        if table in self.finished:
+            return
+        self.finished.add(table)
+        digest = hashlib.blake2b(digest_size=16)
+        for applied in self.book.applied(target, table):
+            if applied.number != ledger.AFTER_LOAD and applied.attempt == self.jobs[table].attempt:
+                digest.update(f"{applied.number} {applied.rows_read} {applied.checksum}\n".encode())
+        self.watch.done(self.jobs[table], self.tallies[table], digest.hexdigest())

@@ -1,0 +1,17 @@
+"""What every test can use: each concern is a plugin of its own."""
+
+from __future__ import annotations
+
+import os
+
+import hypothesis
+
+pytest_plugins = ["fix_postgres", "fix_sensei", "fix_datasets"]
+
+# Time limits per example would fail on a busy machine; a failure must be repeatable from its printed blob.
+hypothesis.settings.register_profile("default", deadline=None, print_blob=True, max_examples=50)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2000)
+hypothesis.settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "default")
+)

@@ -1,0 +1,85 @@
+"""The sample databases of tests/data, loaded once and copied from then on."""
+
+from __future__ import annotations
+
+import atexit
+import lzma
+import re
+import shutil
+import sqlite3
+import tempfile
+import weakref
+from pathlib import Path
+
+import servers
+
+DATA = Path(__file__).resolve().parent / "data"
+NAMES = ("chinook", "pagila", "adventureworks")
+
+#: Template databases that each server has, by data set.
+_templates: weakref.WeakKeyDictionary[servers.PostgresServer, dict[str, str]] = weakref.WeakKeyDictionary()
+_files: dict[str, Path] = {}
+
+
+def script(name: str, engine: str) -> str:
+    """The SQL text that makes the data set; engine "postgres" or "sqlite"."""
+    path = DATA / name / f"{engine}.sql.xz"
+    if not path.exists():
+        raise LookupError(f"{name} does not exist for {engine}")
+    with lzma.open(path, "rt", encoding="utf-8") as text:
+        return text.read()
+
+
+def counts(name: str, engine: str) -> dict[str, int]:
+    """Rows of each table as its README states them, partitions and filled views included."""
+    readme = (DATA / name / "README.md").read_text(encoding="utf-8")
+    section = re.split(r"^## ", readme, flags=re.MULTILINE)
+    mine = next(s for s in section if s.startswith(engine + ":"))
+    return {t: int(n) for t, n in re.findall(r"^\| `([^`]+)` \| (\d+)", mine, flags=re.MULTILINE)}
+
+
+def load_postgres(name: str, server: servers.PostgresServer, database: str | None = None) -> servers.Database:
+    """A fresh database with the data set in it. The caller drops it."""
+    made = _templates.setdefault(server, {})
+    if name not in made:
+        template = server.create_db(f"template_{name}")
+        # The scripts were frozen with this owner.
+        template.execute(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'postgres')"
+            " THEN CREATE ROLE postgres SUPERUSER NOLOGIN; END IF; END $$"
+        )
+        template.psql(script(name, "postgres"))
+        template.execute("VACUUM ANALYZE")
+        made[name] = template.name
+    return server.create_db(database, template=made[name])
+
+
+def load_sqlite(name: str, path: Path) -> Path:
+    """Write the data set to a new file at ``path``."""
+    if name not in _files:
+        folder = Path(tempfile.mkdtemp(prefix="sensei-data-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        cached = folder / f"{name}.db"
+        connection = sqlite3.connect(cached)
+        try:
+            connection.executescript(
+                "PRAGMA synchronous = OFF; BEGIN;" + script(name, "sqlite") + "; COMMIT;"
+            )
+        finally:
+            connection.close()
+        _files[name] = cached
+    if path.exists():
+        raise FileExistsError(path)
+    shutil.copyfile(_files[name], path)
+    return path
+
+
+def load(name: str, engine: str, where: servers.PostgresServer | Path) -> servers.Database | Path:
+    """A fresh copy of a data set on a server, or in a new SQLite file."""
+    if isinstance(where, servers.PostgresServer):
+        if engine != "postgres":
+            raise LookupError(f"a {engine} data set does not load into PostgreSQL")
+        return load_postgres(name, where)
+    if engine != "sqlite":
+        raise LookupError(f"a {engine} data set does not load into a file")
+    return load_sqlite(name, where)
