@@ -53,9 +53,9 @@ class Pgloader:
     pg: server.Server
     source: Path
     folder: Path
-    workers: int = 2
-    batch_rows: int = 100_000
-    prefetch_rows: int = 100_000
+    workers: int = 4
+    batch_rows: int = 25_000
+    prefetch_rows: int = 10_000
 
     name = "pgloader"
 

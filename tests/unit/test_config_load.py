@@ -319,7 +319,7 @@ def test_variables_are_not_expanded_by_loading(monkeypatch: pytest.MonkeyPatch) 
         ("options: {on_existing: replace}", "options.on_existing", True),
         ("options: {on_existing: append}", "options.on_existing", True),
         ("options: {zero_dates: 'null'}", "options.zero_dates", True),
-        ("validation: {auto: full}", "validation.auto", True),
+        ("validation: {auto: full}", "validation.auto", False),
         ("validation: {fidelity: semantic}", "validation.fidelity", False),
         ("tables: {a: {where: x}}", "tables.a.where", True),
         ("notifications: {mail: '${MAIL}'}", "notifications", False),

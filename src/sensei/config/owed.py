@@ -101,8 +101,8 @@ def _validation(config: MigrationConfig) -> _Found:
     if validation.auto != "none":
         yield (
             "validation.auto",
-            f"validation {validation.auto} is not carried out yet; auto: none goes on without it",
-            True,
+            f"validation {validation.auto} is not carried out yet: the migration ends completed, not validated",
+            False,
         )
     for key in ("rules", "workload", "fidelity", "tolerances", "max_age"):
         if key in validation.model_fields_set:

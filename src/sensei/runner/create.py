@@ -47,7 +47,7 @@ def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> 
 
 
 def _plain(asked: configuration.MigrationConfig) -> dict[str, Any]:
-    data: dict[str, Any] = asked.model_dump(mode="json", by_alias=True)
+    data: dict[str, Any] = asked.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return data
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sensei import catalog, config, errors, plan
 from sensei.catalog import diff
+from sensei.config import home
 from sensei.plan import steps_context
 from sensei.runner import desk as desks
 
@@ -73,7 +74,7 @@ def refuse_config(loaded: desks.Loaded, given: Path | None) -> None:
             f"{path} is not the configuration that {loaded.id} was planned with",
             hint=(
                 f"go on as planned: sensei migrations resume {loaded.id} --config"
-                f" {desks.home.artifacts(loaded.id) / 'migration.yaml'}"
+                f" {home.artifacts(loaded.id) / 'migration.yaml'}"
             ),
             path=str(path),
         )

@@ -78,7 +78,10 @@ class DDL:
         if kind == "random_uuid":
             return "gen_random_uuid()" + ("::text" if logical.kind is types.Kind.TEXT else "")
         if kind == "nextval" and default.value is not None:
-            schema, _, name = default.value.rpartition(".")
+            # At the first point: names of tables, and so of their sequences, hold points sooner than schemas do.
+            schema, point, name = default.value.partition(".")
+            if not point:
+                schema, name = "", schema
             return f"nextval({literal(qualified(catalog.TableName(schema, name)))}::regclass)"
         return None
 

@@ -119,7 +119,9 @@ def _translate(exc: BaseException, committing: bool) -> errors.SenseiError:
         return errors.Transient(text or "the connection was lost", sqlstate=state)
     if state == "53100" or _NO_SPACE in text:
         return errors.OutOfSpace(
-            f"the server has no space left: {text}", hint="free space, then sensei migrations resume ID"
+            f"the server has no space left: {text}",
+            hint="free space, then sensei migrations resume ID",
+            sqlstate=state,
         )
     diag = getattr(exc, "diag", None)
     details = {

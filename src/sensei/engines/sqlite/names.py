@@ -12,8 +12,12 @@ OWN_PREFIX = "sensei_"
 _TYPE = re.compile(r"[A-Za-z_][\w ]*(\(\s*[+-]?\d+\s*(,\s*[+-]?\d+\s*)?\))?", re.ASCII)
 # Words that would end a type and begin something else.
 _NOT_TYPE = frozenset(
-    ("ALWAYS", "AS", "CHECK", "COLLATE", "CONSTRAINT", "DEFAULT", "DEFERRABLE", "FOREIGN", "GENERATED", "NOT")
-    + ("NULL", "ON", "PRIMARY", "REFERENCES", "UNIQUE")
+    word
+    for words in (
+        "ALWAYS AS CHECK COLLATE CONSTRAINT DEFAULT DEFERRABLE FOREIGN GENERATED NOT",
+        "NULL ON PRIMARY REFERENCES UNIQUE",
+    )
+    for word in words.split()
 )
 
 

@@ -154,7 +154,7 @@ def _escaped(lines: list[bytes], columns: int, null: bytes) -> bytes | None:
             if special in joined:
                 joined = joined.replace(special, escape)
         block = joined.translate(_TO_COPY)
-    return block.replace(null, b"\\N") if null in block else block
+    return block.replace(null, b"\\N")
 
 
 def _field_by_field(

@@ -22,9 +22,6 @@ _TAKES_ANY_TEXT = frozenset({Kind.TEXT, Kind.BYTES, Kind.ANY, Kind.NATIVE})
 #: Up to here a double holds every decimal, and SQLite's format() shows it digit by digit.
 EXACT_DIGITS = 15
 
-_D = "[0-9]"
-_DATE_GLOB = f"{_D * 4}-[01]{_D}-[0-3]{_D}"
-_TIME_GLOB = f"[0-2]{_D}:[0-5]{_D}:[0-5]{_D}"
 _HEX = "[0-9A-Fa-f]"
 _UUID_GLOB = "-".join(_HEX * n for n in (8, 4, 4, 4, 12))
 
@@ -97,10 +94,9 @@ class Renderer:
                 held = f"typeof({x}) = 'integer'"
                 return held if limit == 1 << 63 else f"{held} AND {x} BETWEEN {-limit} AND {limit - 1}"
             case Kind.DECIMAL if type.precision is not None and type.precision <= EXACT_DIGITS:
+                # round() of what is no number is never equal to it, so this looks at the class as well.
                 top = 10 ** (type.precision - (type.scale or 0))
-                shown = f"CAST(format('%.{type.scale or 0}f', {x}) AS REAL)"
-                within = f"{x} > -{top} AND {x} < {top}"
-                return f"typeof({x}) IN ('integer', 'real') AND {within} AND {shown} = {x}"
+                return f"round({x}, {type.scale or 0}) = {x} AND abs({x}) < {top}"
             case Kind.DECIMAL if type.precision is None:
                 return f"typeof({x}) = 'integer'"
             case Kind.FLOAT if type.bits != 32:
@@ -111,15 +107,16 @@ class Renderer:
                 return f"typeof({x}) = 'text'"
             case Kind.BYTES:
                 return f"typeof({x}) = 'blob'"
+            # What SQLite's own functions give back unchanged is in ISO form; they also take 'now', but change it.
             case Kind.DATE:
-                return f"{x} GLOB '{_DATE_GLOB}' AND date({x}) = {x} AND {x} >= '0001'"
+                return f"date({x}) = {x} AND {x} >= '0001'"
             case Kind.TIME:
-                return f"{x} GLOB '{_TIME_GLOB}' AND {x} < '24'"
+                return f"time({x}) = {x}"
             case Kind.TIMESTAMP:
-                return f"{x} GLOB '{_DATE_GLOB} {_TIME_GLOB}' AND datetime({x}) = {x} AND {x} >= '0001'"
+                return f"datetime({x}) = {x} AND {x} >= '0001'"
             case Kind.TIMESTAMPTZ:
                 naive = f"substr({x}, 1, 19)"
-                return f"{x} GLOB '{_DATE_GLOB} {_TIME_GLOB}+00' AND datetime({naive}) = {naive} AND {x} >= '0001'"
+                return f"datetime({naive}) || '+00' = {x} AND {x} >= '0001'"
             case Kind.UUID:
                 return f"typeof({x}) = 'text' AND {x} GLOB '{_UUID_GLOB}'"
             case Kind.JSON | Kind.JSONB:
