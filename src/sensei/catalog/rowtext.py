@@ -102,14 +102,19 @@ def float_text(value: float, bits: int = 64) -> str:
 
 def _float32_repr(value: float) -> str:
     wanted = struct.pack("<f", value)  # OverflowError where a float32 can't reach it
-    for digits in range(1, 10):
-        text = f"{value:.{digits}g}"
-        try:
-            if struct.pack("<f", float(text)) == wanted:
-                return text
-        except OverflowError:
-            continue
-    return repr(struct.unpack("<f", wanted)[0])
+    narrow: float = struct.unpack("<f", wanted)[0]
+    text = next(t for t in (f"{narrow:.{digits}g}" for digits in range(1, 10)) if _packs_to(t, wanted))
+    # A double may stand for a float32 as its exact value or as what its shortest text reads back to.
+    if value not in (narrow, float(text)):
+        raise ValueError(f"not exactly a float of 32 bits: {value!r}")
+    return text
+
+
+def _packs_to(text: str, wanted: bytes) -> bool:
+    try:
+        return struct.pack("<f", float(text)) == wanted
+    except OverflowError:  # rounded up past the largest one
+        return False
 
 
 def decimal_text(value: Decimal | int | str, scale: int | None, precision: int | None = None) -> str:

@@ -132,6 +132,7 @@ class Ledger:
                     f"INSERT INTO {self.name('migrations')} VALUES (?, ?, 0, 'running', ?, ?, ?, ?)",
                     [self.migration, token, source, plan, VERSION, _now()],
                 )
+            crashpoints.reach("ledger:set_up:before")
         crashpoints.reach("ledger:set_up:after")
 
     def raise_epoch(self, session: base.Session, epoch: int) -> None:
@@ -146,6 +147,7 @@ class Ledger:
                     f"another runner has taken {self.migration} over",
                     hint=f"sensei migrations status {self.migration}",
                 )
+            crashpoints.reach("ledger:raise_epoch:before")
         crashpoints.reach("ledger:raise_epoch:after")
 
     def hold_epoch(self, session: base.Session, epoch: int) -> None:
@@ -211,6 +213,8 @@ class Ledger:
         with base.transaction(session):
             session.run(f"DELETE FROM {self.name('scripts')} WHERE migration = ?", [self.migration])
             session.run(f"INSERT INTO {self.name('scripts')} VALUES (?, ?, ?)", [self.migration, body, _now()])
+            crashpoints.reach("ledger:keep_script:before")
+        crashpoints.reach("ledger:keep_script:after")
 
     # -- chunks
 
@@ -230,6 +234,7 @@ class Ledger:
                         base.key_text(c.upper),
                     ],
                 )
+            crashpoints.reach("ledger:plan_chunks:before")
         crashpoints.reach("ledger:plan_chunks:after")
 
     def planned_chunks(self, session: base.Session, table: str, attempt: int) -> list[Chunk]:

@@ -254,7 +254,9 @@ def _steps(
                 finish.kind,
                 f"{finish.name} on {t.target.name}",
                 True,
-                "goes with its table",
+                "drop it: its name would stay taken"
+                if finish.kind == "index" and not target.capabilities.has_schemas
+                else "goes with its table",
                 t.id,
                 {"name": finish.name},
             )

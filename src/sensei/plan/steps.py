@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sensei import catalog, errors
+from sensei import catalog, crashpoints, errors
 from sensei.engines import base
 from sensei.plan import model, steps_build
 from sensei.plan.steps_context import Context, Facts
@@ -24,6 +24,8 @@ def do(ctx: Context, step: model.Step) -> Facts:
             facts = act(ctx, step)
             ctx.book.record_step(target, step.id, facts)
             target.confirm_pinned()
+        crashpoints.reach(f"step:{step.kind}:commit:before")
+    crashpoints.reach(f"step:{step.kind}:commit:after")
     return facts
 
 
@@ -37,6 +39,10 @@ def undo(
 ) -> list[base.Guarded]:
     """Return the statements that take a step back: set aside where `evidence` names a place, else dropped."""
     made = _MADE.get(step.kind)
+    if step.kind == "index" and not engine.capabilities.has_schemas:
+        # Names of indexes count in the whole file: one that went aside with its table would hinder a later migration.
+        schema = plan.table(step.table or "").target.name.schema
+        return engine.undo.drop(migration, step.id, "index", catalog.TableName(schema, step.detail["name"]))
     if made is None:
         return []  # it goes with the object that another step made
     name = _object_name(plan, step)

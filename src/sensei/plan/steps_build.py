@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from sensei import errors
+from sensei import catalog, errors
 from sensei.engines import base, ledger
 from sensei.plan import model
 from sensei.plan.steps_context import Context, Facts
@@ -30,6 +30,12 @@ def build(ctx: Context, step: model.Step) -> Facts:
             turned_out = _turn_out(ctx, step, finish, error.message)
         _run_all(session, finish)
     session.run("RELEASE SAVEPOINT sensei_build")
+    if finish.kind == "index" and not ctx.target.engine.capabilities.has_schemas:
+        name = catalog.TableName(ctx.plan.table(step.table or "").target.name.schema, finish.name)
+        identity = ctx.target.engine.introspect.object_identity(session, "index", name)
+        if identity is None:
+            raise errors.Fault(f"the index {name} was built but can't be found")
+        ctx.book.record_object(session, step.id, "index", name, identity)
     return {"built": finish.name, "kind": finish.kind, "rows_turned_out": turned_out}
 
 

@@ -59,19 +59,16 @@ def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset
         loaded.refuse_state(*expect)  # again, now that nobody else can move it
         for owed in world.refuse_owed(loaded):
             desk.screen.say(f"not carried out by this version: {owed}")
-        first = loaded.status is State.PLANNED
         run = _Run(desk, loaded, held)
         with contextlib.ExitStack() as stack:
-            if first:
-                # Nothing is touched and no state is left before both sides are known to be there and unchanged.
-                ctx = stack.enter_context(run.context())
+            # No state moves before both sides are known to be there and to be those of the plan: a refusal leaves
+            # the migration where it was.
+            ctx = stack.enter_context(run.context())
             if loaded.status is not State.RUNNING:
                 desk.store.transition(migration, State.RUNNING, desk.actor, payload={"epoch": held.epoch})
             else:
                 desk.store.append(migration, "taken_up", {"epoch": held.epoch}, desk.actor)
             try:
-                if not first:
-                    ctx = stack.enter_context(run.context())
                 run.steps(ctx)
             except (errors.Paused, KeyboardInterrupt) as pause:
                 return run.paused(str(pause) or held.reason, began)

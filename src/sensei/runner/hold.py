@@ -72,7 +72,7 @@ class Hold:
 
 @contextlib.contextmanager
 def hold(desk: desks.Desk, migration: str) -> Iterator[Hold]:
-    """Hold a migration for a block. Ctrl-C and SIGTERM ask it to pause. Raises LeaseHeld."""
+    """Hold a migration for a block. Ctrl-C, SIGTERM and SIGHUP ask it to pause. Raises LeaseHeld."""
     held = Hold(desk, migration)
     held.epoch = desk.store.take_lease(migration, held.holder, TTL).epoch
     thread = threading.Thread(target=held.beat, daemon=True, name="sensei-heartbeat")
@@ -93,10 +93,12 @@ def _signals(held: Hold) -> Iterator[None]:
         yield
         return
 
-    def pause(number: int, frame: FrameType | None) -> None:
-        held.ask("interrupted" if number == signal.SIGINT else "terminated")
+    words = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "the terminal went away"}
 
-    old: dict[int, Any] = {n: signal.signal(n, pause) for n in (signal.SIGINT, signal.SIGTERM)}
+    def pause(number: int, frame: FrameType | None) -> None:
+        held.ask(words[signal.Signals(number)])
+
+    old: dict[int, Any] = {n: signal.signal(n, pause) for n in words}
     try:
         yield
     finally:

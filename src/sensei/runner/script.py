@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sensei import errors, rollback, states
+from sensei import crashpoints, errors, rollback, states
 from sensei.config import home
 from sensei.engines import base, ledger
 from sensei.runner import desk as desks
@@ -25,7 +25,9 @@ def renew(desk: desks.Desk, loaded: desks.Loaded, state: str) -> str:
     place = home.artifacts(loaded.id) / "rollback.sql"
     fresh = home.private_file(place.with_suffix(".new"))
     fresh.write_text(body, encoding="utf-8")
+    crashpoints.reach("script:rename:before")
     os.replace(fresh, place)
+    crashpoints.reach("script:rename:after")
     return body
 
 

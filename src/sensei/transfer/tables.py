@@ -112,6 +112,9 @@ class _Copy:
             if self.plan_first:
                 tasks = iter(list(tasks))
             self._dispatch(tasks, target)
+        short = [name for name, tally in self.tallies.items() if not tally.complete]
+        if short:
+            raise errors.Fault(f"the copy ended before every chunk of {', '.join(short)} was in the target")
         return self.tallies
 
     def _read_ledger(self, target: base.Session) -> None:
@@ -213,7 +216,11 @@ class _Copy:
                     dry = True
                     break
                 self._begin(task)
-                running[pool.submit(copier.copy_chunk, task)] = task
+                try:
+                    running[pool.submit(copier.copy_chunk, task)] = task
+                except BrokenProcessPool as error:  # a worker died since the last look
+                    again.append(task)
+                    problem = problem or error
             if not running:
                 break
             finished, _ = concurrent.futures.wait(running, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)

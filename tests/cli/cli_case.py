@@ -1,0 +1,190 @@
+"""A small migration between two fresh databases, and what a command that refuses must leave as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import reader
+import servers
+from fix_sensei import Result, Sensei
+
+Where = Path | servers.Database
+
+DIRECTIONS = [("sqlite", "postgres"), ("postgres", "sqlite"), ("postgres", "postgres"), ("sqlite", "sqlite")]
+NAMES = [f"{a} to {b}" for a, b in DIRECTIONS]
+
+#: Understood by both engines.
+SHOP = """
+CREATE TABLE customers (
+    id integer PRIMARY KEY, name text NOT NULL, email varchar(120) UNIQUE, credit decimal(10,2) DEFAULT 0);
+CREATE TABLE orders (
+    id integer PRIMARY KEY, customer_id integer NOT NULL REFERENCES customers (id),
+    total decimal(10,2) NOT NULL CHECK (total >= 0));
+CREATE INDEX orders_of_customer ON orders (customer_id);
+INSERT INTO customers VALUES (1, 'Ada', 'ada@example.com', 12.50), (2, 'Grüße, 世界', NULL, 0.00),
+    (3, 'O''Hara "the" % ?', 'o@example.com', 0.01);
+INSERT INTO orders VALUES (1, 1, 9.99), (2, 1, 0.00), (3, 3, 100.25);
+"""
+
+
+@dataclass
+class Case:
+    """Two ends and the migration file between them."""
+
+    sensei: Sensei
+    source: Where
+    target: Where
+    config: dict[str, Any] = field(default_factory=dict)
+    seen: list[Result] = field(default_factory=list)
+
+    def file(self, changes: Mapping[str, Any] | None = None, name: str = "migration.yaml") -> Path:
+        """Write the migration file, with some sections replaced."""
+        return self.sensei.write(name, {**self.config, **(changes or {})})
+
+    def run(self, *words: str | Path, **how: Any) -> Result:
+        """Run a command and remember what it printed."""
+        result = self.sensei(*words, **how)
+        self.seen.append(result)
+        return result
+
+    def create(self, changes: Mapping[str, Any] | None = None) -> str:
+        """Plan; return the id."""
+        return str(self.run("migrations", "create", "--config", self.file(changes), json=True).data["id"])
+
+    def completed(self, changes: Mapping[str, Any] | None = None) -> str:
+        """Plan and run to the end; return the id."""
+        migration = self.create(changes)
+        self.run("migrations", "start", migration)
+        return migration
+
+    def snapshots(self) -> list[Any]:
+        """What both ends hold, Sensei's own tables included where it counts that nothing was written at all."""
+        return [_snapshot(self.source), _snapshot(self.target)]
+
+    def query(self, where: Where, sql: str) -> list[tuple[Any, ...]]:
+        """Ask one end directly."""
+        if isinstance(where, servers.Database):
+            return where.query(sql)
+        connection = sqlite3.connect(where)
+        try:
+            with connection:
+                return connection.execute(sql).fetchall()
+        finally:
+            connection.close()
+
+
+def _snapshot(where: Where) -> Any:
+    if isinstance(where, Path) and not where.exists():
+        return "no file"
+    return reader.snapshot(where, ignore_prefixes=("nothing begins with this",))
+
+
+def url(where: Where) -> str:
+    """The URL of an end as a migration file has it."""
+    return where.url if isinstance(where, servers.Database) else f"sqlite:///{where}"
+
+
+def fill(where: Where, script: str) -> None:
+    """Run a script on an end."""
+    if isinstance(where, servers.Database):
+        where.execute(script)
+        return
+    connection = sqlite3.connect(where)
+    try:
+        connection.executescript(script)
+    finally:
+        connection.close()
+
+
+def new_case(
+    sensei: Sensei, direction: tuple[str, str], make_pg_db: Callable[..., servers.Database], script: str = SHOP
+) -> Case:
+    """Make both ends, the source filled by a script, the target empty."""
+    ends: list[Where] = []
+    for engine, name in zip(direction, ("source", "target"), strict=True):
+        ends.append(make_pg_db() if engine == "postgres" else sensei.folder / f"{name}.db")
+    fill(ends[0], script)
+    config: dict[str, Any] = {
+        "name": "shop",
+        "connections": {"here": url(ends[0]), "there": url(ends[1])},
+        "source": {"connection": "here"},
+        "target": {"connection": "there"},
+    }
+    return Case(sensei, ends[0], ends[1], config)
+
+
+def refusal(
+    case: Case, words: Sequence[str | Path], code: str, exit_code: int, *essential: str, **how: Any
+) -> dict[str, Any]:
+    """Run with --json; the error document is all of stdout, its words say the essential; both ends stay as they were."""
+    before = case.snapshots()
+    result = case.run(*words, json=True, expect=exit_code, **how)
+    error = result.data["error"]
+    assert set(error) >= {"code", "message", "details"}
+    assert error["code"] == code, result
+    told = error["message"] + "\n" + str(error["details"].get("hint", ""))
+    for part in essential:
+        assert part in told, f"{part!r} is not said:\n{result}"
+    readable(told)
+    readable(result.stderr)
+    assert case.snapshots() == before, f"something was written:\n{result}"
+    return error
+
+
+def readable(text: str) -> None:
+    """No traceback, no Python in what an operator reads."""
+    for sign in ("Traceback", "<class ", "object at 0x", "frozenset(", "PosixPath", "psycopg2.", "apsw.", "None,", "Error:"):
+        assert sign not in text, f"{sign} in:\n{text}"
+
+
+def leaks(case: Case, *secrets: str) -> list[str]:
+    """Every place in output, home and store that holds a secret."""
+    found = [f"output of {r.command}" for r in case.seen for s in secrets if s in r.stdout + r.stderr]
+    for path in case.sensei.home.rglob("*"):
+        if path.is_file():
+            found += [str(path) for s in secrets if s.encode() in path.read_bytes()]
+    return found
+
+
+def without_privileges(sensei: Sensei, *words: str | Path) -> Result:
+    """Run a command for which the modes of files count even where the tests run as root."""
+    command = ("sensei", *(str(w) for w in words))
+    # Root without the capabilities to override modes is a user like any other for its own files.
+    first = [sys.executable, "-c", _DROP] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*first, sys.executable, "-m", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=sensei.environment(),
+        cwd=sensei.folder,
+        timeout=120,
+    )
+    data = json.loads(done.stdout) if "--json" in command and done.stdout else None
+    return Result(command, done.returncode, done.stdout, done.stderr, data)
+
+
+#: Gives up CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH and CAP_FOWNER, which takes effect with the next exec.
+_DROP = (
+    "import ctypes, os, sys\n"
+    "for capability in (1, 2, 3): ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def ids(result: Result) -> list[str]:
+    """The lines of stdout."""
+    return [line for line in result.stdout.splitlines() if line]
+
+
+def missing(keys: Iterable[str], document: Mapping[str, Any]) -> list[str]:
+    """Keys that a document lacks."""
+    return [k for k in keys if k not in document]
