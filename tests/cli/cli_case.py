@@ -35,7 +35,7 @@ INSERT INTO orders VALUES (1, 1, 9.99), (2, 1, 0.00), (3, 3, 100.25);
 """
 
 
-@dataclass
+@dataclass(repr=False)
 class Case:
     """Two ends and the migration file between them."""
 

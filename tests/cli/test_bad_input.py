@@ -22,7 +22,7 @@ def create(case: Case, text: str | None = None, *words: str) -> list[str | Path]
 
 
 def test_a_missing_file_is_named(files: Case) -> None:
-    refusal(files, ["migrations", "create", "--config", "nowhere.yaml"], "bad_input", 2, "nowhere.yaml")
+    refusal(files, ["migrations", "create", "--config", "nowhere.yaml"], "config_error", 2, "nowhere.yaml", "no such file")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_every_complaint_of_a_file_is_told_at_once(files: Case) -> None:
 
 
 def test_a_folder_given_as_the_file_is_refused(files: Case) -> None:
-    refusal(files, ["migrations", "create", "--config", files.sensei.folder], "bad_input", 2, "folder")
+    refusal(files, ["migrations", "create", "--config", files.sensei.folder], "config_error", 2, "folder")
 
 
 # Connections
@@ -119,7 +119,7 @@ def test_a_server_that_is_down_is_told_with_its_side_and_name(between_postgres: 
     config = between_postgres.config["connections"]
     config["there"] = config["there"].replace(f":{_port(between_postgres)}/", ":1/")
     error = refusal(
-        between_postgres, create(between_postgres), "connect_failed", 5, "target there", "refused", "connections test there"
+        between_postgres, create(between_postgres), "connect_failed", 5, "target there", "refused", "run the same command again"
     )
     assert error["details"]["side"] == "target"
     assert cli_case.leaks(between_postgres, servers.password()) == []
@@ -159,7 +159,7 @@ def _port(case: Case) -> int:
 
 def test_one_connection_on_both_sides_is_refused(files: Case) -> None:
     words = ["migrations", "create", "--config", files.file({"target": {"connection": "here"}})]
-    refusal(files, words, "refused", 3, "same database")
+    refusal(files, words, "bad_input", 2, "same database")
 
 
 @pytest.mark.parametrize("how", ["symlink", "hard link", "dots"])
@@ -174,19 +174,19 @@ def test_the_same_file_under_another_path_is_refused(files: Case, how: str) -> N
         other = files.sensei.folder / "x" / ".." / "source.db"
         (files.sensei.folder / "x").mkdir()
     files.config["connections"]["there"] = f"sqlite:///{other}"
-    refusal(files, create(files), "refused", 3, "same database")
+    refusal(files, create(files), "bad_input", 2, "same database")
 
 
 def test_the_same_database_under_another_host_name_is_refused(between_postgres: Case) -> None:
     config = between_postgres.config["connections"]
     config["there"] = config["here"].replace("@127.0.0.1:", "@localhost:")
-    refusal(between_postgres, create(between_postgres), "refused", 3, "same database")
+    refusal(between_postgres, create(between_postgres), "bad_input", 2, "same database")
 
 
 def test_another_schema_of_one_database_is_refused_too(between_postgres: Case) -> None:
     changes = {"target": {"connection": "here", "schema": "elsewhere"}}
     words = ["migrations", "create", "--config", between_postgres.file(changes)]
-    refusal(between_postgres, words, "refused", 3, "same database")
+    refusal(between_postgres, words, "bad_input", 2, "same database")
 
 
 # Tables that are not there, or are there already
@@ -217,10 +217,17 @@ def test_a_target_table_that_exists_is_refused_under_fail(case: Case) -> None:
 
 
 def test_a_target_table_that_appears_after_the_plan_is_refused_by_start(case: Case) -> None:
+    cli_case.fill(case.target, "CREATE TABLE own (a integer)")
     migration = case.create()
     cli_case.fill(case.target, "CREATE TABLE orders (anything integer)")
     refusal(case, ["migrations", "start", migration], "refused", 3, "orders", "on_existing")
     assert case.run("migrations", "status", migration, json=True).data["status"] == "planned"
+
+
+def test_a_target_file_that_appears_after_the_plan_is_not_taken_for_ours(files: Case) -> None:
+    migration = files.create()
+    cli_case.fill(files.target, "CREATE TABLE own (a integer)")
+    refusal(files, ["migrations", "start", migration], "world_changed", 3, "target there", "planned on", "create")
 
 
 # Files of SQLite

@@ -177,6 +177,9 @@ class Catalog:
     sequences: tuple[Sequence, ...] = ()
     others: tuple[Other, ...] = ()
     extras: dict[str, str] = field(default_factory=dict)  #: settings worth a fingerprint: encoding, collation…
+    #: Functions, types, operators and collations, `schema.name`, that an expression may name beside the system's;
+    #: None where the engine has no such thing.
+    names: frozenset[str] | None = None
 
     def __iter__(self) -> Iterator[Table]:
         return iter(self.tables)
@@ -196,4 +199,5 @@ class Catalog:
             self.sequences,
             self.others,
             self.extras,
+            self.names,
         )

@@ -218,7 +218,10 @@ def rollback(
             hint=f"sensei migrations rollback {migration} --full",
         )
     if keep_progress and not tables:
-        raise errors.BadInput("--keep-progress goes with --tables")
+        raise errors.BadInput(
+            "--keep-progress goes with --tables",
+            hint=f"leave it out: sensei migrations rollback {migration} {chosen[0]}",
+        )
     with desk.open_desk(desk.Screen(say=output.say)) as here:
         loaded = here.load(migration)
         if not full:

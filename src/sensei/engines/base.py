@@ -170,7 +170,10 @@ class Introspect(Protocol):
         """Return (row count, order-independent checksum) of a table; any changed bit of any row changes it."""
 
     def object_identity(self, session: Session, kind: str, name: TableName) -> str | None:
-        """Return what identifies the object ("table", "sequence", "schema") of that name now, or None."""
+        """Return what identifies the object of that name now, or None.
+
+        Kinds are "table", "sequence", "schema", and "statistics" where the planner's are in tables of their own.
+        """
 
     def dependents(self, session: Session, tables: Sequence[TableName]) -> list[str]:
         """Name what hangs on these tables from outside of them: views, foreign keys of other tables, …"""
@@ -230,6 +233,9 @@ class Undo(Protocol):
 
     def drop(self, migration: str, step: str, kind: str, name: catalog.TableName) -> list[Guarded]:
         """Drop an object that this step created."""
+
+    def forget_statistics(self, migration: str, step: str, tables: Sequence[catalog.TableName]) -> list[Guarded]:
+        """Take away what an ANALYZE of these tables left outside of them; runs before they are set aside."""
 
     def prepare(self, migration: str, evidence: str | None) -> list[Guarded]:
         """Make the evidence place (None: none is needed) and raise the epoch."""

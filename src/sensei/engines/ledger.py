@@ -169,6 +169,14 @@ class Ledger:
         found = session.rows(f"SELECT state FROM {self.name('migrations')} WHERE id = ?", [self.migration])
         return str(found[0][0]) if found else None
 
+    def token(self, session: base.Session) -> str | None:
+        """Return the plan's token as this database holds it; None where it does not know the migration."""
+        if not self.exists(session):
+            return None
+        return str(
+            session.rows(f"SELECT token FROM {self.name('migrations')} WHERE id = ?", [self.migration])[0][0]
+        )
+
     # -- steps and objects
 
     def step_done(self, session: base.Session, step: str) -> dict[str, Any] | None:

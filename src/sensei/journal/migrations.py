@@ -53,7 +53,7 @@ _NEXT = {
     State.RUNNING: "sensei migrations status ID, or: sensei migrations pause ID",
     State.PAUSED: "sensei migrations resume ID, or: sensei migrations rollback ID --full",
     State.FAILED: "sensei migrations resume ID, or: sensei migrations rollback ID --full",
-    State.COMPLETED: "sensei validations run ID, or: sensei migrations rollback ID --full",
+    State.COMPLETED: "sensei migrations status ID, or take it back: sensei migrations rollback ID --full --verify",
     State.VALIDATING: "sensei migrations status ID",
     State.VALIDATED: "sensei migrations cutover ID, sensei migrations finalize ID, "
     "or: sensei migrations rollback ID --full",
@@ -63,7 +63,7 @@ _NEXT = {
     State.SWITCHING_BACK: "sensei migrations status ID",
     State.FINALIZED: "sensei migrations status ID; a finalized migration is over",
     State.ROLLING_BACK: "sensei migrations rollback ID --full (goes on where it was cut off)",
-    State.ROLLED_BACK: "sensei migrations verify-rollback ID, or: sensei migrations analyze ID",
+    State.ROLLED_BACK: "sensei migrations verify-rollback ID, or plan anew: sensei migrations create --config FILE",
     State.CANCELLED: "sensei migrations create --config FILE",
 }
 

@@ -56,7 +56,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
             "source and target are the same database",
             hint="name two different databases under source.connection and target.connection",
         )
-    mapper = mapping.Mapper(config, source.engine, target.engine, source.facts, source.rows)
+    mapper = mapping.Mapper(config, source.engine, target.engine, source.facts, source.rows, target.catalog.names)
     chosen = mapper.choose(source.catalog)
     if not chosen:
         raise errors.BadInput(
@@ -177,8 +177,14 @@ def _refuse_collisions(
 
 
 def _others(found: catalog.Catalog) -> list[model.NotMigrated]:
+    def full(other: catalog.Other) -> str:
+        # Triggers, policies and rules bear names that are only their table's.
+        if other.table is None or other.name.endswith(other.table.name):
+            return other.name
+        return f"{other.name} on {other.table}"
+
     return [
-        model.NotMigrated(o.kind, o.name, _NOT_CARRIED.get(o.kind, f"{o.kind}s are not carried over"), o.definition)
+        model.NotMigrated(o.kind, full(o), _NOT_CARRIED.get(o.kind, f"{o.kind}s are not carried over"), o.definition)
         for o in found.others
     ]
 

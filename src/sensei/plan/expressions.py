@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,25 @@ class CheckColumn:
 
     target: str
     nature: str
+
+
+_STRING = re.compile(r"[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'", re.DOTALL)
+_IDENT = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
+_QUALIFIED = re.compile(rf"({_IDENT})\.({_IDENT}|[-+*/<>=~!@#%^&|`?]+)")
+
+
+def qualified_names(sql: str) -> list[str]:
+    """Return what an expression names with its schema, as `schema.name` without quotes; the system's left out.
+
+    For expressions as PostgreSQL prints them while nothing is on the search path: all but the system's own functions,
+    types, operators and collations then bear their schema, and columns bear no table.
+    """
+    found = []
+    for schema, name in _QUALIFIED.findall(_STRING.sub("''", sql)):
+        schema, name = (n[1:-1].replace('""', '"') if n.startswith('"') else n for n in (schema, name))
+        if schema not in ("pg_catalog", "information_schema"):
+            found.append(f"{schema}.{name}")
+    return found
 
 
 def translate(sql: str, source: str, target: str, columns: Mapping[str, CheckColumn]) -> str | None:

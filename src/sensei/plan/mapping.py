@@ -25,9 +25,11 @@ class Mapper:
         target: base.Engine,
         facts: Mapping[catalog.TableName, Mapping[str, base.ColumnFacts]],
         rows: Mapping[catalog.TableName, int],
+        known: frozenset[str] | None = None,
     ) -> None:
         self.config, self.source, self.target = config, source, target
         self.facts, self.rows = facts, rows
+        self.known = known  #: see `catalog.Catalog.names`, of the target
         self.same = source.name == target.name
         self.names = names.Names(target)
         self.risks: list[model.Risk] = []
@@ -235,7 +237,7 @@ class Mapper:
 
     def _column(self, table: catalog.Table, column: catalog.Column, native: str) -> catalog.Column:
         default, identity, generated = column.default, column.identity, column.generated
-        if generated is not None and not self.same:
+        if generated is not None and (not self.same or self._missing(generated)):
             self._risk(
                 "medium", table.name, column.name,
                 "computed on the source; arrives as a plain column with the computed values",
@@ -257,14 +259,16 @@ class Mapper:
             default = None
         elif default is not None and default.kind == "nextval":
             default, identity = self._serial(table, column, default)
-        elif default is not None and not self.same:
+        elif default is not None and (not self.same or self._missing(default.sql)):
             sql = self.target.ddl.translate_default(default, column.type)
             if sql is None:
-                self._leave("default", f"{table.name}.{column.name}", "no equivalent on the target", default.sql)
+                reason = self._missing(default.sql) or "no equivalent on the target"
+                self._leave("default", f"{table.name}.{column.name}", reason, default.sql)
                 default = None
             else:
                 default = dataclasses.replace(default, sql=sql)
-        if column.collation and not self.same:
+        collation = column.collation if self.same and not self._missing(column.collation) else None
+        if column.collation and collation is None:
             self._risk(
                 "medium", table.name, column.name,
                 f"collation {column.collation} is not carried over: equality and order may differ on the target",
@@ -277,7 +281,7 @@ class Mapper:
             default=default,
             identity=identity,
             generated=generated,
-            collation=column.collation if self.same else None,
+            collation=collation,
             comment=column.comment,
         )
 
@@ -361,6 +365,9 @@ class Mapper:
             if sql is None:
                 self._leave("check", f"{table.name}.{label}", "its meaning might differ on the target", check.sql)
                 continue
+            if self.same and (reason := self._missing(check.sql)):
+                self._leave("check", f"{table.name}.{label}", reason, check.sql)
+                continue
             if not check.validated and not (self.same and self.target.capabilities.keys_after_load):
                 self._leave(
                     "check",
@@ -384,11 +391,10 @@ class Mapper:
             if self.same and renamed and (index.where or any(c.expression for c in index.columns)):
                 self._leave("index", label, "its expression names renamed columns", index.definition)
                 continue
-            if not self.same:
-                reason = _unportable(index)
-                if reason:
-                    self._leave("index", label, reason, index.definition)
-                    continue
+            reason = self._missing(*_words(index)) if self.same else _unportable(index)
+            if reason:
+                self._leave("index", label, reason, index.definition)
+                continue
             name = self.names.free(target.name.schema, index.name)
             self._told_renamed(source, "index", index.name, name)
             mapping = self.column_names[source.name]
@@ -437,6 +443,16 @@ class Mapper:
             )
         return tuple(result)
 
+    def _missing(self, *texts: str | None) -> str:
+        """Return what an expression of the same engine needs and the target does not have, in words; "" if nothing."""
+        if self.known is None:
+            return ""
+        for text in texts:
+            for name in expressions.qualified_names(text or ""):
+                if name not in self.known:
+                    return f"it uses {name}, which the target does not have"
+        return ""
+
     # -- notes
 
     def _risk(self, severity: str, table: catalog.TableName, column: str | None, reason: str) -> None:
@@ -444,6 +460,10 @@ class Mapper:
 
     def _leave(self, kind: str, name: str, reason: str, definition: str = "") -> None:
         self.left.append(model.NotMigrated(kind, name, reason, definition))
+
+
+def _words(index: catalog.Index) -> list[str | None]:
+    return [index.where, *(w for c in index.columns for w in (c.expression, c.collation, c.opclass))]
 
 
 def _unportable(index: catalog.Index) -> str:

@@ -39,6 +39,8 @@ def undo(
 ) -> list[base.Guarded]:
     """Return the statements that take a step back: set aside where `evidence` names a place, else dropped."""
     made = _MADE.get(step.kind)
+    if step.kind == "analyze":
+        return engine.undo.forget_statistics(migration, step.id, [t.target.name for t in plan.tables])
     if step.kind == "index" and not engine.capabilities.has_schemas:
         # Names of indexes count in the whole file: one that went aside with its table would hinder a later migration.
         schema = plan.table(step.table or "").target.name.schema

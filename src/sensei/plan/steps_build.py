@@ -138,6 +138,12 @@ def prime_sequence(ctx: Context, step: model.Step) -> Facts:
 
 def analyze(ctx: Context, step: model.Step) -> Facts:
     """Let the target's planner know what was loaded."""
+    session, look = ctx.target_session, ctx.target.engine.introspect.object_identity
+    statistics = catalog.TableName("", "statistics")
+    before = look(session, "statistics", statistics)
     for table in ctx.plan.tables:
-        ctx.target_session.run(f"ANALYZE {ctx.target.engine.ddl.qualified(table.target.name)}")
+        session.run(f"ANALYZE {ctx.target.engine.ddl.qualified(table.target.name)}")
+    after = look(session, "statistics", statistics)
+    if before is None and after is not None:
+        ctx.book.record_object(session, step.id, "statistics", statistics, after)
     return {"tables": len(ctx.plan.tables)}

@@ -12,7 +12,7 @@ from sensei import errors, rollback, states
 from sensei.config import home
 from sensei.plan import steps
 from sensei.rollback import verify
-from sensei.runner import control, hold, script
+from sensei.runner import control, hold, script, world
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
 from sensei.work import fingerprint, sides
@@ -88,7 +88,7 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
         before = loaded.fingerprint()
         try:
             with target.session(f"sensei {migration} rollback") as session:
-                _refuse_other_target(desk, loaded, target, session)
+                world.refuse_other_target(loaded, target, session)
                 if book.state(session) == "running":
                     # No transaction of an earlier runner can land from here on.
                     sides.retried(lambda: book.raise_epoch(session, held.epoch))
@@ -107,19 +107,6 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
             migration, State.ROLLED_BACK, desk.actor, payload={"statements": walked.done, "already": walked.already}
         )
         script.renew(desk, desk.load(migration), "rolled back")
-
-
-def _refuse_other_target(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session: Any) -> None:
-    step = desk.store.steps(loaded.id).get("ledger")
-    expected = (step.facts.get("target_identity") if step else None) or loaded.plan.target_identity
-    found = target.engine.introspect.identity(session)
-    if found != expected:
-        raise errors.WorldChanged(
-            f"target {target.name} is another database than the one that was migrated into",
-            hint="point the connection back at it, then roll back again",
-            planned=expected,
-            found=found,
-        )
 
 
 def _journal(
@@ -170,7 +157,7 @@ def dry_run(desk: desks.Desk, migration: str) -> list[str]:
     )
     _, target = loaded.sides()
     with target.session("sensei dry run") as session:
-        _refuse_other_target(desk, loaded, target, session)
+        world.refuse_other_target(loaded, target, session)
         walked = rollback.walk(
             loaded.plan,
             target,

@@ -34,7 +34,11 @@ def pause(desk: desks.Desk, migration: str, reason: str) -> State:
     request = desk.store.request(loaded.id, "pause", {"reason": reason}, desk.actor)
     desk.screen.say(f"asked process {lease.holder.pid} on {lease.holder.host} to stop at the next chunk boundary")
     wait_for(desk, loaded.id, request)
-    return desk.store.migration(loaded.id).status
+    status = desk.store.migration(loaded.id).status
+    lease = desk.store.lease(loaded.id)
+    if status is State.RUNNING and (lease is None or not lease.alive):
+        return pause(desk, loaded.id, reason)  # its holder died before it heard
+    return status
 
 
 def wait_for(desk: desks.Desk, migration: str, request: str) -> None:

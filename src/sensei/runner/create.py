@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from sensei.config import migration as configuration
 from sensei.engines import base
 from sensei.plan import model
 from sensei.runner import desk as desks
-from sensei.runner import script
+from sensei.runner import script, world
 from sensei.work import sides
 
 
@@ -65,7 +64,7 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
             there = target.engine.introspect.catalog(writing, None)
         other = plan.Found(target.engine, to_identity, there)
         made = plan.make(asked, found, other)
-        _refuse_missing(
+        world.refuse_missing(
             "target",
             target,
             target.engine.introspect.missing_privileges(writing, base.Purpose.TARGET, [], made.target_schemas),
@@ -82,13 +81,14 @@ def look_at_source(
         found = source.engine.introspect.catalog(session, schemas)
         for name in asked.source.schemas:
             if source.engine.capabilities.has_schemas and name not in found.schemas:
+                there = source.engine.introspect.catalog(session, None).schemas
                 raise errors.UnknownName(
-                    f"source {source.name} has no schema {name}", hint=f"it has: {', '.join(found.schemas)}"
+                    f"source {source.name} has no schema {name}", hint=f"it has: {', '.join(there) or 'none'}"
                 )
         _refuse_unknown_tables(asked, found)
         wanted = [t for t in found.tables if asked.source.selects(t.name.schema, t.name.name)]
         names = [t.name for t in wanted if t.kind in ("table", "partitioned")]
-        _refuse_missing(
+        world.refuse_missing(
             "source",
             source,
             source.engine.introspect.missing_privileges(session, base.Purpose.SOURCE, names, found.schemas),
@@ -109,12 +109,3 @@ def _refuse_unknown_tables(asked: configuration.MigrationConfig, found: catalog.
                 hint="it has: " + ", ".join(sorted(str(t.name) for t in found.tables)[:20]),
                 table=pattern,
             )
-
-
-def _refuse_missing(role: str, side: sides.Side, missing: Sequence[base.Missing]) -> None:
-    if missing:
-        raise errors.MissingPrivilege(
-            f"{role} {side.name}: the account lacks " + "; ".join(m.what for m in missing[:10]),
-            hint="\n".join(dict.fromkeys(m.grant for m in missing)),
-            missing=[{"what": m.what, "grant": m.grant} for m in missing],
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -110,7 +111,30 @@ class Loaded:
         """Raise WrongState unless the migration is in one of these states."""
         if self.status not in allowed:
             raise errors.WrongState(
-                f"{self.id} is {self.status}; this needs {' or '.join(allowed)}",
-                hint=migrations.next_command(self.status, self.id),
+                f"{self.id} is {_words(self.status)}{_only_while(allowed)}",
+                hint=self.next_command(),
                 status=str(self.status),
             )
+
+    def next_command(self) -> str:
+        """Return what an operator can do now; a migration whose runner died is resumed."""
+        lease = self.desk.store.lease(self.id)
+        return next_command(self.row, lease is not None and lease.alive)
+
+
+def _words(state: states.State) -> str:
+    return state.value.replace("_", " ")
+
+
+def _only_while(allowed: tuple[states.State, ...]) -> str:
+    if len(allowed) > 4:  # most of the states: the one that it is in says enough
+        return ""
+    head, last = [_words(s) for s in allowed[:-1]], _words(allowed[-1])
+    return "; this is only done while it is " + (f"{', '.join(head)} or {last}" if head else last)
+
+
+def next_command(row: migrations.Migration, is_held: bool) -> str:
+    """Return the command, or commands, that go on from where a migration stands."""
+    if row.status is states.State.RUNNING and not is_held:
+        row = dataclasses.replace(row, status=states.State.FAILED)  # left the same ways
+    return migrations.next_command(row.status, row.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,11 @@ class _Run:
             world.refuse_changes(self.loaded, ctx)
             if "ledger" not in self.journaled:
                 world.refuse_existing(self.loaded, ctx)
-            yield ctx
+            try:
+                yield ctx
+            finally:  # they may be others than those of the beginning
+                ctx.source_session.close()
+                ctx.target_session.close()
 
     # -- the walk forward
 
@@ -141,14 +145,28 @@ class _Run:
             self.report.step(step)
             self._begin(step, {"object": step.object})
             if steps.is_target_step(step):
-                facts = sides.retried(lambda s=step: steps.do(ctx, s))  # type: ignore[misc]
+                facts = self._again(ctx, lambda s=step: steps.do(ctx, s))  # type: ignore[misc]
             elif step.kind == "fingerprint":
-                facts = self._fingerprint(ctx)
+                facts = self._again(ctx, lambda: self._fingerprint(ctx))
             else:
-                facts = self._prove(ctx)
+                facts = self._again(ctx, lambda: self._prove(ctx))
             self._done(step, facts)
         body = script.renew(self.desk, self.loaded, "completed")
         script.keep_in_target(self.loaded, ctx.target_session, body)
+
+    def _again(self, ctx: steps_context.Context, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Act, and act again on fresh connections while what stopped it may pass; only for what is safe to repeat."""
+        budget = sides.Budget()
+        while True:
+            try:
+                return act()
+            except errors.Transient as error:
+                if not budget.again(error):
+                    raise
+                ctx.source_session.close()
+                ctx.target_session.close()
+                ctx.source_session = self.source.open(f"sensei {self.id}")
+                ctx.target_session = self.target.open(f"sensei {self.id}")
 
     def _state(self, step: str) -> StepState:
         record = self.journaled.get(step)

@@ -75,6 +75,9 @@ def hold(desk: desks.Desk, migration: str) -> Iterator[Hold]:
     """Hold a migration for a block. Ctrl-C, SIGTERM and SIGHUP ask it to pause. Raises LeaseHeld."""
     held = Hold(desk, migration)
     held.epoch = desk.store.take_lease(migration, held.holder, TTL).epoch
+    for request in desk.store.pending_requests(migration):
+        # Asked of a holder that died before it heard: to obey it now would pause whoever goes on.
+        desk.store.answer(request.id, {"status": "not heard: its holder was gone"}, desk.actor)
     thread = threading.Thread(target=held.beat, daemon=True, name="sensei-heartbeat")
     thread.start()
     with _signals(held):

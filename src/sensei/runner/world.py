@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sensei import catalog, config, errors, plan
 from sensei.catalog import diff
 from sensei.config import home
+from sensei.engines import base
 from sensei.plan import steps_context
 from sensei.runner import desk as desks
+from sensei.work import sides
 
 
 def refuse_changes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
@@ -22,10 +25,19 @@ def refuse_changes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
             planned=made.source_identity,
             found=identity,
         )
-    _refuse_other_target(loaded, ctx)
-    found = ctx.source.engine.introspect.catalog(ctx.source_session, made.schemas)
+    refuse_other_target(loaded, ctx.target, ctx.target_session)
+    refuse_lost_ledger(loaded, ctx)
+    introspect = ctx.source.engine.introspect
+    found = introspect.catalog(ctx.source_session, made.schemas)
     names = {t.source.name for t in made.tables}
     tables = [t for t in found.tables if t.name in names]
+    refuse_missing(
+        "source",
+        ctx.source,
+        introspect.missing_privileges(
+            ctx.source_session, base.Purpose.SOURCE, [t.name for t in tables if t.kind != "view"], made.schemas
+        ),
+    )
     if plan.digest(tables) != made.source_digest:
         before = catalog.Catalog(found.engine, found.version, (), tuple(t.source for t in made.tables))
         after = catalog.Catalog(found.engine, found.version, (), tuple(tables))
@@ -37,21 +49,43 @@ def refuse_changes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
         )
 
 
-def _refuse_other_target(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
-    identity = ctx.target.engine.introspect.identity(ctx.target_session)
+def refuse_other_target(loaded: desks.Loaded, target: sides.Side, session: base.Session) -> None:
+    """Raise WorldChanged where this is not the database that was planned on, or was migrated into."""
+    identity = target.engine.introspect.identity(session)
     step = loaded.desk.store.steps(loaded.id).get("ledger")
     expected = step.facts.get("target_identity") if step else None
-    if identity != (expected or loaded.plan.target_identity):
+    book = loaded.book()
+    if identity == (expected or loaded.plan.target_identity):
+        return
+    # A file that was not there has another identity from the ledger on; until that is journaled, its token tells.
+    if expected or book.token(session) != loaded.plan.token:
         raise errors.WorldChanged(
-            f"target {ctx.target.name} is another database than the one that was planned on",
+            f"target {target.name} is another database than the one that was planned on",
             hint="point the connection back at it, or plan anew: sensei migrations create --config FILE",
             planned=expected or loaded.plan.target_identity,
             found=identity,
         )
-    if expected and not ctx.book.exists(ctx.target_session):
+
+
+def refuse_lost_ledger(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
+    """Raise WorldChanged where the target forgot what is in it."""
+    step = loaded.desk.store.steps(loaded.id).get("ledger")
+    if step and step.facts.get("target_identity") and not ctx.book.exists(ctx.target_session):
         raise errors.WorldChanged(
             f"target {ctx.target.name} no longer has Sensei's ledger of {loaded.id}: it was restored or emptied",
             hint=f"restore the schema sensei_ as well, or: sensei migrations rollback {loaded.id} --full",
+        )
+
+
+def refuse_missing(role: str, side: sides.Side, missing: Sequence[base.Missing]) -> None:
+    """Raise MissingPrivilege with the statements that grant what the account lacks."""
+    if missing:
+        raise errors.MissingPrivilege(
+            f"{role} {side.name}: the account lacks " + "; ".join(m.what for m in missing[:10]),
+            hint="\n".join(dict.fromkeys(m.grant for m in missing)),
+            missing=[{"what": m.what, "grant": m.grant} for m in missing],
+            side=role,
+            connection=side.name,
         )
 
 

@@ -82,7 +82,8 @@ class Digest:
 
     def __init__(self, ordered: bool) -> None:
         self.ordered = ordered
-        self._hash: _Hash = hashlib.blake2b(digest_size=16)
+        # SHA-256 runs in hardware nearly everywhere; twice as fast there as BLAKE2, and every byte passes here.
+        self._hash: _Hash = hashlib.sha256()
         self._sum = 0
         self._rest = b""
         self.rows = 0
@@ -117,7 +118,7 @@ class Digest:
     def text(self) -> str:
         """Return the checksum with its method in front."""
         if self.ordered:
-            return f"seq:{self._hash.hexdigest()}"
+            return f"seq:{self._hash.hexdigest()[:32]}"
         return f"sum:{self._sum:032x}"
 
 

@@ -218,9 +218,9 @@ class _Copy:
                 self._begin(task)
                 try:
                     running[pool.submit(copier.copy_chunk, task)] = task
-                except BrokenProcessPool as error:  # a worker died since the last look
+                except BrokenProcessPool as broken:  # a worker died since the last look
                     again.append(task)
-                    problem = problem or error
+                    problem = broken
             if not running:
                 break
             finished, _ = concurrent.futures.wait(running, timeout=0.2, return_when=concurrent.futures.FIRST_COMPLETED)

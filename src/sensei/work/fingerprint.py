@@ -56,7 +56,9 @@ def of_source(
     """Count every planned table and mark the moment. The mark comes first: what is written after it is seen."""
     rows = side.engine.rows
     with sides.told("source", side.name):
-        stale = bool(planned_marker) and bool(rows.suspects(session, planned_marker, tables))
+        # Only an engine that does not enforce its types was scanned for misfits, so only there a scan can be stale.
+        scanned = bool(planned_marker) and not side.engine.capabilities.enforced_types
+        stale = scanned and bool(rows.suspects(session, planned_marker, tables))
         marker = rows.marker(session)
         return Source({str(t): rows.count(session, t) for t in tables}, marker, stale)
 

@@ -46,12 +46,13 @@ class Side:
 
 @contextlib.contextmanager
 def told(side: str, name: str) -> Iterator[None]:
-    """Let a server's failure say which side it was; errors that already know are left alone."""
+    """Let a server's failure say which side it was, and under which name it is known; once is enough."""
     try:
         yield
-    except errors.ServerFailed as error:
-        if not error.side:
-            error.side = side
+    except (errors.ServerFailed, errors.MissingPrivilege) as error:
+        if "connection" not in error.details:
+            if isinstance(error, errors.ServerFailed):
+                error.side = side
             error.message = f"{side} {name}: {error.message}"
             error.details = {**error.details, "side": side, "connection": name}
         raise

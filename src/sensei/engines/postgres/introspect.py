@@ -46,6 +46,7 @@ class Introspect:
             sequences=tuple(_sequence(r) for r in session.rows(queries.SEQUENCES, [namespaces])),
             others=tuple(_other(r) for r in session.rows(queries.others(namespaces))) + _temporal(tables, constraints),
             extras={"server_encoding": str(encoding), "datcollate": str(collate), "datctype": str(ctype)},
+            names=frozenset(str(r[0]) for r in session.rows(queries.NAMES)),
         )
 
     def identity(self, session: base.Session) -> str:
@@ -75,6 +76,8 @@ class Introspect:
         return int(found[0]), f"{found[1]}:{found[2]}"
 
     def object_identity(self, session: base.Session, kind: str, name: base.TableName) -> str | None:
+        if kind not in ("schema", *_RELKINDS):
+            return None  # statistics go with their tables
         if kind == "schema":
             found = session.rows("SELECT oid::text FROM pg_namespace WHERE nspname = ?", [name.name or name.schema])
         else:

@@ -137,6 +137,16 @@ WHERE c.relnamespace = ANY(?::oid[]) AND c.relkind = 'S' AND {no_extension("pg_c
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
 """
 
+#: What expressions can name beside the system's own, as they print it but for quotes.
+NAMES = """
+SELECT n.nspname || '.' || x.name FROM (
+  SELECT pronamespace, proname FROM pg_proc UNION SELECT typnamespace, typname FROM pg_type
+  UNION SELECT oprnamespace, oprname FROM pg_operator UNION SELECT collnamespace, collname FROM pg_collation
+  UNION SELECT opcnamespace, opcname FROM pg_opclass
+) x(namespace, name) JOIN pg_namespace n ON n.oid = x.namespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'
+"""
+
 _FULL = "quote_ident(n.nspname) || '.' || quote_ident({0})"
 
 #: kind, name, definition, table's schema, table's name; `{ns}` is the list of namespaces.

@@ -39,6 +39,10 @@ _BUSY_AT_CONNECT = re.compile(
     r"too many (clients|connections)|remaining connection slots|database system is|no more connections"
 )
 _NO_SPACE = "No space left"
+_CONNECT_HINT = (
+    "see that the server runs and takes connections from here, and that address, user and password are right;"
+    " then run the same command again"
+)
 
 #: Query parameters of a URL that libpq knows; any other is left out rather than refused by the driver.
 _LIBPQ = frozenset(
@@ -295,7 +299,7 @@ def _open(libpq: dict[str, str], side: str) -> Any:
         if _BUSY_AT_CONNECT.search(text):
             failed = errors.Transient(f"the server takes no connection now: {text}")
         else:
-            failed = errors.ConnectFailed(f"no connection to PostgreSQL: {text}", hint="sensei connections test NAME")
+            failed = errors.ConnectFailed(f"no connection to PostgreSQL: {text}", hint=_CONNECT_HINT)
         failed.side = side
         raise failed from None  # the driver's error holds the whole connection string
     connection.autocommit = True

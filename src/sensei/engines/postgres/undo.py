@@ -114,6 +114,9 @@ class Undo:
             )
         return found
 
+    def forget_statistics(self, migration: str, step: str, tables: Sequence[catalog.TableName]) -> list[base.Guarded]:
+        return []  # they go with the tables
+
     def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
         plain = [n.name for n in names]
         # Of tables that shared a name, all but the first that came were renamed: only the server knows which.

@@ -263,7 +263,8 @@ def _finish_index(index: catalog.Index, table: catalog.Table) -> base.Finish:
 
 def _duplicates(index: catalog.Index, table: catalog.Table) -> str:
     """Return the condition that is true for all rows but the first of those that a unique index takes for one."""
-    key = [table.rowid or "rowid"] if not _options(table)[0] else _quoted_primary(table)
+    alias = None if _options(table)[0] else names.rowid_alias([c.name for c in table.columns])
+    key = [alias] if alias is not None else _quoted_primary(table)
     elements = [_element(c, index) for c in index.columns]
     filled = [f"{e} IS NOT NULL" for e in elements] + ([f"({index.where})"] if index.where is not None else [])
     numbered = (
@@ -276,7 +277,7 @@ def _duplicates(index: catalog.Index, table: catalog.Table) -> str:
 
 
 def _quoted_primary(table: catalog.Table) -> list[str]:
-    return [names.quote(c) for c in table.primary.columns] if table.primary is not None else ["rowid"]
+    return [names.quote(c) for c in (table.primary.columns if table.primary is not None else ())]
 
 
 def _finish_foreign_key(key: catalog.ForeignKey, table: catalog.Table, number: int) -> base.Finish:

@@ -102,13 +102,15 @@ class Introspect:
         )
 
     def identity(self, session: base.Session) -> str:
-        """Return the file's path, device and inode as JSON; only the path while the file is not there."""
+        """Return the file's device and inode as JSON, as a file has many paths; its path where it is not there or empty."""
         path = _path(session).resolve()
         try:
             found = path.stat()
         except OSError:
             return json.dumps({"path": str(path)})
-        return json.dumps({"path": str(path), "device": found.st_dev, "inode": found.st_ino})
+        if not found.st_size:  # opening a file that is not there leaves an empty one behind
+            return json.dumps({"path": str(path)})
+        return json.dumps({"device": found.st_dev, "inode": found.st_ino})
 
     def missing_privileges(
         self,
@@ -136,6 +138,8 @@ class Introspect:
 
     def object_identity(self, session: base.Session, kind: str, name: TableName) -> str | None:
         """Return a table's or an index's stored definition; other kinds have no life of their own here."""
+        if kind == "statistics":
+            kind, name = "table", TableName("", "sqlite_stat1")
         if kind not in ("table", "index"):
             return None
         found = session.rows(
@@ -210,17 +214,11 @@ def _table(name: str, what: tuple[str, bool, bool], raw: _Raw, rows: int, size: 
         indexes=tuple(_index(i) for i in raw.indexes[name].values() if i.origin == "c"),
         kind="virtual" if kind == "virtual" else "table",
         definition=sql,
-        rowid=None if without_rowid or kind == "virtual" else rowid_name([f[0] for f in facts]),
+        rowid=None if without_rowid or kind == "virtual" else names.rowid_alias([f[0] for f in facts]),
         identity=hashlib.sha256(sql.encode("utf-8", "surrogateescape")).hexdigest(),
         rows_estimate=rows,
         bytes_estimate=size,
     )
-
-
-def rowid_name(columns: Iterable[str]) -> str | None:
-    """Return a name for the rowid that no column hides."""
-    taken = {names.fold(c) for c in columns}
-    return next((alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken), None)
 
 
 def _column(facts: tuple[Any, ...], parsed: parse_table.ParsedTable) -> catalog.Column:
@@ -363,16 +361,18 @@ def _estimates(
 ) -> dict[str, int]:
     """Guess rows per table: what ANALYZE noted, else the span of rowids; both cost next to nothing."""
     found: dict[str, int] = {}
+    # No row takes less than four bytes of a page: a span with a large gap in it is no count.
+    pages = session.rows("PRAGMA main.page_count")[0][0] * session.rows("PRAGMA main.page_size")[0][0]
     if "sqlite_stat1" in raw.sql:
         for table, stat in session.rows("SELECT tbl, max(CAST(stat AS INTEGER)) FROM main.sqlite_stat1 GROUP BY tbl"):
             found[str(table)] = int(stat or 0)
     for name in tables:
-        alias = rowid_name([f[0] for f in raw.columns[name]])
+        alias = names.rowid_alias([f[0] for f in raw.columns[name]])
         if name in found or names.is_own(name) or kinds.get(name, ("", True))[1] or alias is None:
             continue
         table = names.quote(name)
         first, last = session.rows(f"SELECT (SELECT min({alias}) FROM {table}), (SELECT max({alias}) FROM {table})")[0]
-        found[name] = 0 if first is None else int(last) - int(first) + 1
+        found[name] = 0 if first is None else min(int(last) - int(first) + 1, int(pages) // 4)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from sensei import catalog, errors
 
@@ -58,3 +59,9 @@ def is_own(name: str) -> bool:
     """Tell whether a table is Sensei's or SQLite's and not the user's."""
     folded = fold(name)
     return folded.startswith((OWN_PREFIX, "sqlite_"))
+
+
+def rowid_alias(columns: Iterable[str]) -> str | None:
+    """Return a name for the rowid that no column hides."""
+    taken = {fold(c) for c in columns}
+    return next((alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken), None)

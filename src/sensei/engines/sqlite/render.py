@@ -74,6 +74,8 @@ class Renderer:
         cheap = self._fits(x, type, native)
         if cheap == "1":
             return "1"
+        if _is_short(type, native):
+            return cheap
         rest = f"{self._function(type, _conforms)}({x})"
         return f"CASE WHEN {cheap} THEN 1 ELSE {rest} END" if cheap else rest
 
@@ -93,7 +95,7 @@ class Renderer:
                 limit = 1 << ((type.bits or 64) - 1)
                 held = f"typeof({x}) = 'integer'"
                 return held if limit == 1 << 63 else f"{held} AND {x} BETWEEN {-limit} AND {limit - 1}"
-            case Kind.DECIMAL if type.precision is not None and type.precision <= EXACT_DIGITS:
+            case Kind.DECIMAL if type.precision is not None and _is_short(type, native):
                 # round() of what is no number is never equal to it, so this looks at the class as well.
                 top = 10 ** (type.precision - (type.scale or 0))
                 return f"round({x}, {type.scale or 0}) = {x} AND abs({x}) < {top}"
@@ -127,7 +129,8 @@ class Renderer:
                 return ""
 
     def _expression(self, x: str, type: LogicalType, native: str, guard: bool) -> str:
-        other = f"{self._function(type, _text)}({x})"
+        # format() takes any text for a zero, so where it renders, a text is a misfit whatever it says.
+        other = f"{self._function(type, _number if _is_short(type, native) else _text)}({x})"
         fits = self._fits(x, type, native) if guard else ""
         match type.kind:
             case Kind.INTEGER:
@@ -182,9 +185,8 @@ class Renderer:
             plain = f"typeof({x}) = 'text' AND substr({x}, {-scale - 1}, 1) = '.' AND {x} NOT GLOB '*[^-0-9.]*'"
             starts = f"{x} GLOB '[1-9]*' OR {x} GLOB '-[1-9]*' OR {x} GLOB '0.*'"
             return f"CASE WHEN {plain} AND ({starts}) THEN {x} ELSE {other} END"
-        if type.precision <= EXACT_DIGITS:
+        if _is_short(type, native):
             shown = f"format('%.{scale}f', {x})"
-            # format() calls a text zero: classes are looked at even where a scan has vouched for them.
             return f"CASE WHEN {fits} THEN {shown} ELSE {other} END" if fits else shown
         point = f" || '.{'0' * scale}'" if scale else ""
         within = f" AND {x} > -1{'0' * (type.precision - scale)} AND {x} < 1{'0' * (type.precision - scale)}"
@@ -204,6 +206,16 @@ def _plain_float(x: str, other: str) -> str:
 
 def _text(type: LogicalType) -> Callable[..., apsw.SQLiteValue]:
     return lambda value: text_of(value, type)
+
+
+def _number(type: LogicalType) -> Callable[..., apsw.SQLiteValue]:
+    return lambda value: text_of(value, type) if isinstance(value, int | float | None) else misfit(value, type)
+
+
+def _is_short(type: LogicalType, native: str) -> bool:
+    """Tell whether a column holds its exact numbers as integers and doubles, without loss."""
+    short = type.kind is Kind.DECIMAL and type.precision is not None and type.precision <= EXACT_DIGITS
+    return short and declared.affinity(native) != "text"
 
 
 def _conforms(type: LogicalType) -> Callable[..., apsw.SQLiteValue]:

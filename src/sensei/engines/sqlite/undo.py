@@ -51,6 +51,27 @@ class Undo:
             )
         ]
 
+    def forget_statistics(self, migration: str, step: str, tables: Sequence[catalog.TableName]) -> list[base.Guarded]:
+        """Drop SQLite's tables of statistics where the step's ANALYZE made them, else only the rows of these tables."""
+        running = f"EXISTS (SELECT 1 FROM {_MIGRATIONS} WHERE id = {names.literal(migration)} AND state = 'running')"
+        made = (
+            f"EXISTS (SELECT 1 FROM {_OBJECTS} WHERE migration = {names.literal(migration)}"
+            f" AND step = {names.literal(step)} AND kind = 'statistics')"
+        )
+        listed = ", ".join(names.literal(t.name) for t in tables)
+        found = []
+        for table in ("sqlite_stat1", "sqlite_stat4"):
+            there = f"EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '{table}')"
+            found += [
+                base.Guarded(f"{running} AND {there} AND {made}", f"DROP TABLE main.{table}", f"drop {table}"),
+                base.Guarded(
+                    f"{running} AND {there} AND NOT {made}",
+                    f"DELETE FROM main.{table} WHERE tbl IN ({listed})",
+                    f"forget the statistics of migrated tables in {table}",
+                ),
+            ]
+        return found
+
     def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
         """Raise the epoch; the evidence place is a prefix of names and needs no making."""
         where = f"id = {names.literal(migration)} AND state = 'running'"
