@@ -15,7 +15,7 @@ import pytest
 
 import servers
 from sensei import catalog, engines, errors
-from sensei.catalog import rowtext, types
+from sensei.catalog import floattext, rowtext, types
 from sensei.catalog.types import Kind, LogicalType
 from sensei.engines import base
 
@@ -411,7 +411,9 @@ def test_dependents_are_views_triggers_and_foreign_keys_from_outside(path: Path,
 def test_the_catalog_of_a_thousand_tables_takes_no_time(path: Path, connect: Open) -> None:
     write(
         path,
-        ";".join(f"CREATE TABLE t{i} (a INTEGER PRIMARY KEY, b TEXT UNIQUE, c REFERENCES t0)" for i in range(1000)),
+        "BEGIN;"
+        + "".join(f"CREATE TABLE t{i} (a INTEGER PRIMARY KEY, b TEXT UNIQUE, c REFERENCES t0);" for i in range(1000))
+        + "COMMIT",
     )
     session = connect()
     before = os.times().user
@@ -865,9 +867,9 @@ def test_canonical_text_is_what_postgresql_prints(path: Path, connect: Open, pg_
     texts = ["".join(chr(rng.choice([*range(1, 128), 0xE9, 0x1F4A9])) for _ in range(12)) for _ in range(300)]
     with pg_db.connect() as db, db.cursor() as cursor:
         cursor.execute("SELECT x::text FROM unnest(%s::float8[]) WITH ORDINALITY AS u(x, n) ORDER BY n", [floats])
-        assert [rowtext.float_text(f) for f in floats] == [t for (t,) in cursor.fetchall()]
+        assert [floattext.text(f) for f in floats] == [t for (t,) in cursor.fetchall()]
         cursor.execute("SELECT x::text FROM unnest(%s::float4[]) WITH ORDINALITY AS u(x, n) ORDER BY n", [narrow])
-        assert [rowtext.float_text(f, 32) for f in narrow] == [t for (t,) in cursor.fetchall()]
+        assert [floattext.text(f, 32) for f in narrow] == [t for (t,) in cursor.fetchall()]
         cursor.execute("CREATE TABLE words (n int, t text)")
         for at, text in enumerate(texts):
             cursor.execute("INSERT INTO words VALUES (%s, %s)", [at, text])
@@ -881,7 +883,7 @@ def test_canonical_text_is_what_postgresql_prints(path: Path, connect: Open, pg_
         lite.executemany("INSERT INTO t VALUES (?, ?)", [(f, texts[i % 300]) for i, f in enumerate(floats)])
     lite.close()
     session = connect()
-    expected = "".join(rowtext.join_line([rowtext.float_text(f), texts[i % 300]]) for i, f in enumerate(floats))
+    expected = "".join(rowtext.join_line([floattext.text(f), texts[i % 300]]) for i, f in enumerate(floats))
     for guard in (True, False):
         assert text_of(session, table_of(session), guard).decode() == expected
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensei.catalog import rowtext
+from sensei.catalog import floattext, rowtext
 from sensei.catalog.types import Kind, LogicalType
 
 FLOAT = LogicalType(Kind.FLOAT, bits=64)
@@ -74,12 +74,12 @@ def test_a_float_of_32_bits_is_as_short_as_its_own_bits_allow(value: float, text
 
 @given(st.floats(allow_nan=False))
 def test_a_float_reads_back_to_the_same_bits(value: float) -> None:
-    assert struct.pack(">d", float(rowtext.float_text(value))) == struct.pack(">d", value)
+    assert struct.pack(">d", float(floattext.text(value))) == struct.pack(">d", value)
 
 
 @given(st.floats(allow_nan=False, width=32))
 def test_a_float_of_32_bits_reads_back_to_the_same_bits(value: float) -> None:
-    assert struct.pack(">f", float(rowtext.float_text(value, 32))) == struct.pack(">f", value)
+    assert struct.pack(">f", float(floattext.text(value, 32))) == struct.pack(">f", value)
 
 
 @pytest.mark.parametrize("value", [1e300, 16777217.0, 1 / 3])

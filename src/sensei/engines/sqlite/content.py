@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-import struct
+import marshal
+from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Any
 
-from sensei import catalog
+from sensei import catalog, errors
 from sensei.engines import base
-from sensei.engines.sqlite import names
+from sensei.engines.sqlite import names, read
+from sensei.engines.sqlite.session import SqliteSession, translate
 
 _MODULUS = 1 << 128
+#: Marshal's oldest format: types and lengths in front of values, floats with 17 digits, the same in every Python.
+_FORMAT = 0
 
 
 def content(session: base.Session, table: catalog.TableName) -> tuple[int, str]:
     """Return (row count, checksum): the sum of the rows' hashes, so order does not matter and pairs do not cancel.
 
-    Storage classes are told apart: 1, 1.0 and '1' differ. Text is hashed as its bytes, valid UTF-8 or not.
+    Storage classes are told apart: 1, 1.0 and '1' differ.
     """
-    columns = session.rows(
-        "SELECT name FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1 ORDER BY cid", [table.name]
-    )
+    mine = read.own(session)
+    columns = mine.rows("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1 ORDER BY cid", [table.name])
     if not columns:
-        session.rows(f"SELECT 1 FROM {names.qualified(table)} LIMIT 1")  # says that there is no such table
+        raise errors.UnknownName(f"no such table: {table}")
     quoted = [names.quote(str(c)) for (c,) in columns]
-    # A text that is not UTF-8 can't become a Python string: all text travels as bytes, with its class beside it.
-    fields = ", ".join(f"CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END" for c in quoted)
-    texts = " || ".join(f"(typeof({c}) = 'text')" for c in quoted)
+    source = f" FROM {names.qualified(table)}"
+    try:
+        return _sum(mine, f"SELECT {', '.join(quoted)}{source}")
+    except errors.DataRejected:
+        # Text that is not valid UTF-8 does not become a Python string: all text goes as bytes, its class beside it.
+        fields = (f"typeof({c}), CASE typeof({c}) WHEN 'text' THEN CAST({c} AS BLOB) ELSE {c} END" for c in quoted)
+        return _sum(mine, f"SELECT {', '.join(fields)}{source}")
+
+
+def _sum(session: SqliteSession, sql: str) -> tuple[int, str]:
     rows = total = 0
-    for *values, text_flags in _stream(session, f"SELECT {fields}, {texts} FROM {names.qualified(table)}"):
+    for row in _stream(session, sql):
         rows += 1
-        total += int.from_bytes(_digest(values, str(text_flags)), "big")
+        total += int.from_bytes(blake2b(marshal.dumps(row, _FORMAT), digest_size=16).digest(), "big")
     return rows, f"{total % _MODULUS:032x}"
 
 
-def _stream(session: base.Session, sql: str) -> Any:
-    from sensei.engines.sqlite.session import SqliteSession, translate
-
-    assert isinstance(session, SqliteSession)
+def _stream(session: SqliteSession, sql: str) -> Iterator[base.Row]:
     try:
         yield from session.db.execute(sql)
     except Exception as e:
         raise translate(e, session.purpose) from e
-
-
-def _digest(values: list[Any], text_flags: str) -> bytes:
-    parts: list[bytes] = []
-    for value, is_text in zip(values, text_flags, strict=True):
-        if value is None:
-            parts.append(b"n")
-        elif isinstance(value, int):
-            parts.append(b"i%d;" % value)
-        elif isinstance(value, float):
-            parts.append(b"r" + struct.pack(">d", value))
-        else:
-            parts.append(b"%s%d:" % (b"t" if is_text == "1" else b"b", len(value)))
-            parts.append(value)
-    return blake2b(b"".join(parts), digest_size=16).digest()

@@ -238,9 +238,11 @@ def _key(words: str, key: catalog.Key) -> str:
 
 def _foreign_key(key: catalog.ForeignKey) -> str:
     name = f"CONSTRAINT {names.quote(key.name)} " if key.name else ""
+    # A parent that does not exist has no key that could be filled in.
+    references = f" ({', '.join(map(names.quote, key.references))})" if key.references else ""
     parts = [
         f"{name}FOREIGN KEY ({', '.join(map(names.quote, key.columns))})",
-        f"REFERENCES {names.quote(key.table.name)} ({', '.join(map(names.quote, key.references))})",
+        f"REFERENCES {names.quote(key.table.name)}{references}",
     ]
     parts += [f"ON {event} {action}" for event, action in (("DELETE", key.on_delete), ("UPDATE", key.on_update))
               if action != "NO ACTION"]  # fmt: skip
@@ -281,7 +283,7 @@ def _quoted_primary(table: catalog.Table) -> list[str]:
 
 
 def _finish_foreign_key(key: catalog.ForeignKey, table: catalog.Table, number: int) -> base.Finish:
-    pairs = list(zip(key.columns, key.references, strict=True))
+    pairs = list(zip(key.columns, key.references, strict=False))
     filled = " AND ".join(f"c.{names.quote(c)} IS NOT NULL" for c in key.columns)
     # The parent's column stands on the left: its collation and affinity decide, as in SQLite's own check.
     same = " AND ".join(f"p.{names.quote(r)} = c.{names.quote(c)}" for c, r in pairs)

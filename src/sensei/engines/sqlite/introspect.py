@@ -9,14 +9,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sensei import catalog
 from sensei.catalog import Catalog, TableName, types  # a port's method is named like the module
 from sensei.engines import base
 from sensei.engines.sqlite import content as contents
-from sensei.engines.sqlite import declared, names, parse_table, tokens
+from sensei.engines.sqlite import declared, dependents, names, parse_table, read, tokens
 
 # One statement for all tables each: the number of statements does not grow with the number of tables.
 _COLUMNS = """
@@ -103,7 +102,7 @@ class Introspect:
 
     def identity(self, session: base.Session) -> str:
         """Return the file's device and inode as JSON, as a file has many paths; its path where it is not there or empty."""
-        path = _path(session).resolve()
+        path = read.own(session).path.resolve()
         try:
             found = path.stat()
         except OSError:
@@ -120,7 +119,7 @@ class Introspect:
         schemas: Sequence[str],
     ) -> list[base.Missing]:
         """Return what the account lacks on the file, and to write on the folder where the journal goes."""
-        path = _path(session).resolve()
+        path = read.own(session).path.resolve()
         folder = path.parent
         found = []
         if path.exists():
@@ -149,29 +148,7 @@ class Introspect:
 
     def dependents(self, session: base.Session, tables: Sequence[TableName]) -> list[str]:
         """Name the views, triggers and other tables' foreign keys that mention one of these tables."""
-        moved = {names.fold(t.name) for t in tables}
-        found = []
-        for kind, name, tbl_name, sql in session.rows(_OBJECTS):
-            if kind in ("view", "trigger"):
-                mentioned = {names.fold(n) for n in tokens.mentioned(sql or "")} & moved
-                if mentioned:
-                    found.append(f"{kind} {name}")
-            elif kind == "table" and names.fold(name) not in moved and not names.is_own(name):
-                parsed = parse_table.parse(sql or "")
-                found.extend(
-                    f"foreign key of table {name} to {r.table}"
-                    for r in parsed.references
-                    if names.fold(r.table) in moved
-                )
-            del tbl_name
-        return found
-
-
-def _path(session: base.Session) -> Path:
-    from sensei.engines.sqlite.session import SqliteSession
-
-    assert isinstance(session, SqliteSession)
-    return session.path
+        return dependents.dependents(session, tables)
 
 
 def _read(session: base.Session, objects: Iterable[tuple[Any, ...]]) -> _Raw:

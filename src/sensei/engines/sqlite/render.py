@@ -48,6 +48,8 @@ def misfit(value: Any, type: LogicalType) -> str:
     return said + FIELD if type.kind in _TAKES_ANY_TEXT else said
 
 
+_Function = Callable[..., apsw.SQLiteValue]
+
 _CLASS = {int: "integer", float: "real", str: "text", bytes: "blob"}
 
 
@@ -56,7 +58,7 @@ class Renderer:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._functions: dict[LogicalType, str] = {}
+        self._registered: set[str] = set()
 
     def expression(self, column: str, type: LogicalType, native: str, *, guard: bool, nullable: bool, null: str) -> str:
         """Return SQL for one column: canonical text, `null` (an SQL literal) for NULL.
@@ -76,17 +78,19 @@ class Renderer:
             return "1"
         if _is_short(type, native):
             return cheap
-        rest = f"{self._function(type, _conforms)}({x})"
+        rest = self._call(_conforms, type, x)
         return f"CASE WHEN {cheap} THEN 1 ELSE {rest} END" if cheap else rest
 
-    def _function(self, type: LogicalType, what: Callable[[LogicalType], Callable[..., apsw.SQLiteValue]]) -> str:
-        """Return the name of the SQL function of a type, which it registers at its first use."""
-        name = f"sensei_{what.__name__.strip('_')}_{type.kind}_{type.bits or 0}_{type.precision or 0}_{type.scale or 0}"
-        key = LogicalType(type.kind, type.bits, type.precision, type.scale, native=name)
-        if key not in self._functions:
-            self._db.create_scalar_function(name, what(type), 1, deterministic=True)
-            self._functions[key] = name
-        return name
+    def _call(self, what: Callable[[LogicalType], _Function], type: LogicalType, x: str) -> str:
+        """Return SQL that calls a Python function on a value, registered here at its first use.
+
+        Text goes in as bytes: what is not valid UTF-8 could not become an argument.
+        """
+        name = f"sensei{what.__name__}_{type.kind}_{type.bits or 0}_{type.precision or 0}_{type.scale or 0}"
+        if name not in self._registered:
+            self._db.create_scalar_function(name, what(type), 2, deterministic=True)
+            self._registered.add(name)
+        return f"{name}(CASE typeof({x}) WHEN 'text' THEN CAST({x} AS BLOB) ELSE {x} END, typeof({x}) = 'text')"
 
     def _fits(self, x: str, type: LogicalType, native: str) -> str:
         """Return SQL that is true only for values that conform and are canonical; "" where there is none."""
@@ -130,7 +134,7 @@ class Renderer:
 
     def _expression(self, x: str, type: LogicalType, native: str, guard: bool) -> str:
         # format() takes any text for a zero, so where it renders, a text is a misfit whatever it says.
-        other = f"{self._function(type, _number if _is_short(type, native) else _text)}({x})"
+        other = self._call(_number if _is_short(type, native) else _text, type, x)
         fits = self._fits(x, type, native) if guard else ""
         match type.kind:
             case Kind.INTEGER:
@@ -204,23 +208,35 @@ def _plain_float(x: str, other: str) -> str:
     )
 
 
-def _text(type: LogicalType) -> Callable[..., apsw.SQLiteValue]:
-    return lambda value: text_of(value, type)
+def _text(type: LogicalType) -> _Function:
+    return lambda value, is_text: _decoded(value, is_text, type)
 
 
-def _number(type: LogicalType) -> Callable[..., apsw.SQLiteValue]:
-    return lambda value: text_of(value, type) if isinstance(value, int | float | None) else misfit(value, type)
+def _number(type: LogicalType) -> _Function:
+    def render(value: Any, is_text: Any) -> str | None:
+        return misfit(value, type) if is_text else text_of(value, type)
+
+    return render
+
+
+def _decoded(value: Any, is_text: Any, type: LogicalType) -> str | None:
+    if not is_text:
+        return text_of(value, type)
+    try:
+        return text_of(value.decode(), type)
+    except UnicodeDecodeError:
+        return misfit(value, type)
+
+
+def _conforms(type: LogicalType) -> _Function:
+    def tell(value: Any, is_text: Any) -> int:
+        text = _decoded(value, is_text, type)
+        return int(text is None or not text.startswith(MISFIT))
+
+    return tell
 
 
 def _is_short(type: LogicalType, native: str) -> bool:
     """Tell whether a column holds its exact numbers as integers and doubles, without loss."""
     short = type.kind is Kind.DECIMAL and type.precision is not None and type.precision <= EXACT_DIGITS
     return short and declared.affinity(native) != "text"
-
-
-def _conforms(type: LogicalType) -> Callable[..., apsw.SQLiteValue]:
-    def tell(value: Any) -> int:
-        text = text_of(value, type)
-        return int(text is None or not text.startswith(MISFIT))
-
-    return tell
