@@ -408,6 +408,19 @@ def test_dependents_are_views_triggers_and_foreign_keys_from_outside(path: Path,
     assert ENGINE.introspect.dependents(session, both) == ["foreign key of table w to u", "trigger tr", "view v"]
 
 
+def test_a_word_that_only_looks_like_the_table_is_no_dependent(path: Path, connect: Open) -> None:
+    write(
+        path,
+        """CREATE TABLE t (t INTEGER PRIMARY KEY); CREATE TABLE u (t TEXT DEFAULT 't', u);
+        CREATE VIEW inner_view AS SELECT t FROM u WHERE t <> 't' -- t
+        ; CREATE VIEW outer_view AS SELECT count(*) AS t FROM inner_view;
+        CREATE TRIGGER tr AFTER UPDATE OF u ON u BEGIN UPDATE u SET t = 't'; END;""",
+    )
+    assert ENGINE.introspect.dependents(connect(), [TABLE]) == []
+    write(path, "CREATE VIEW deep AS SELECT 1 WHERE 1 IN (SELECT x FROM (SELECT count(*) AS x FROM T))")
+    assert ENGINE.introspect.dependents(connect(), [TABLE]) == ["view deep"]
+
+
 def test_the_catalog_of_a_thousand_tables_takes_no_time(path: Path, connect: Open) -> None:
     write(
         path,
@@ -571,6 +584,14 @@ def test_text_that_is_not_utf8_reaches_the_target_as_it_is(path: Path, connect: 
     target = connect(base.Purpose.TARGET)
     with pytest.raises(errors.DataRejected, match="UTF-8"), base.transaction(target):
         ENGINE.rows.load(target, load_spec(table_of(target)), base.Form.TEXT, [b"a\xffb\n"])
+
+
+def test_a_date_that_is_not_even_utf8_is_a_misfit(path: Path, connect: Open) -> None:
+    write(path, "CREATE TABLE t (a DATE, b REAL); INSERT INTO t VALUES (CAST(x'ff' AS TEXT), CAST(x'fe' AS TEXT))")
+    session = connect()
+    table = table_of(session)
+    assert [f.misfits for f in ENGINE.rows.profile(session, table).values()] == [1, 1]
+    assert text_of(session, table) == b"sensei-misfit: blob ff\tsensei-misfit: blob fe\n"
 
 
 def test_a_large_value_passes_in_both_forms(path: Path, connect: Open, tmp_path: Path) -> None:

@@ -123,7 +123,9 @@ class Bench:
     def run(self, *args: str, expect: int | None = 0, **env: str) -> int:
         """Run a command; ``expect=None`` takes any exit code."""
         output = self.folder / "output"
+        import time; t=time.time()
         code = self.fork.run([*args, "--json"], {"SENSEI_CRASH_AT": "", "SENSEI_CRASH_LOG": "", **env}, output)
+        print(f"{time.time()-t:.2f}", *args, env)
         self.shown += f"$ sensei {' '.join(args)} {env or ''}\n{output.read_text()}[exit code {code}]\n"
         if expect is not None and code != expect:
             pytest.fail(f"expected exit code {expect}:\n{self.shown[-6000:]}", pytrace=False)

@@ -85,8 +85,12 @@ def _detach(here: desks.Desk, loaded: desks.Loaded, verb: str, extra: list[str])
 
 def _as_error(code: int, text: str) -> errors.SenseiError:
     kinds: dict[int, type[errors.SenseiError]] = {
-        2: errors.BadInput, 3: errors.Refused, 4: errors.DifferenceFound, 5: errors.ServerFailed, 6: errors.StoppedByRule,
-    }  # fmt: skip
+        2: errors.BadInput,
+        3: errors.Refused,
+        4: errors.DifferenceFound,
+        5: errors.ServerFailed,
+        6: errors.StoppedByRule,
+    }
     return kinds.get(code, errors.Fault)(f"the detached runner ended at once: {text}")
 
 

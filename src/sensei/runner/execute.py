@@ -94,14 +94,14 @@ class _Run:
         self.source, self.target = loaded.sides()
         self.report = progress.Report(desk, loaded)
         self.journaled = desk.store.steps(self.id)
+        self.sessions = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def context(self) -> Iterator[steps_context.Context]:
         """Open both sides, make sure that they are the planned ones, and yield what steps act on."""
-        with (
-            self.source.session(f"sensei {self.id}") as reading,
-            self.target.session(f"sensei {self.id}") as writing,
-        ):
+        with self.sessions:
+            reading = self.sessions.enter_context(self.source.session(f"sensei {self.id}"))
+            writing = self.sessions.enter_context(self.target.session(f"sensei {self.id}"))
             ctx = steps_context.Context(
                 self.id,
                 self.plan,
@@ -167,6 +167,38 @@ class _Run:
                 ctx.target_session.close()
                 ctx.source_session = self.source.open(f"sensei {self.id}")
                 ctx.target_session = self.target.open(f"sensei {self.id}")
+
+    def _persist(self, ctx: steps_context.Context, step: model.Step) -> steps_context.Facts:
+        """Carry a step out; a connection that was lost is made anew within the budget.
+
+        Repeating is safe: what took effect is found in the ledger, where it was written in the same transaction.
+        """
+        budget = sides.Budget()
+        while True:
+            try:
+                if steps.is_target_step(step):
+                    return steps.do(ctx, step)
+                return self._fingerprint(ctx) if step.kind == "fingerprint" else self._prove(ctx)
+            except errors.Transient as error:
+                if not budget.again(error):
+                    raise
+                self.desk.screen.say(f"trying again: {error.message}")
+            while True:
+                try:
+                    self._reconnect(ctx)
+                    break
+                except (errors.Transient, errors.ConnectFailed) as error:
+                    if not budget.again(error, connected=True):
+                        raise
+
+    def _reconnect(self, ctx: steps_context.Context) -> None:
+        """Replace both sessions; the epoch that steps check tells whether anybody else came in between."""
+        ctx.source_session.close()
+        ctx.target_session.close()
+        ctx.source_session = self.source.open(f"sensei {self.id}")
+        self.sessions.callback(ctx.source_session.close)
+        ctx.target_session = self.target.open(f"sensei {self.id}")
+        self.sessions.callback(ctx.target_session.close)
 
     def _state(self, step: str) -> StepState:
         record = self.journaled.get(step)

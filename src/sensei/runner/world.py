@@ -35,7 +35,7 @@ def refuse_changes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
         "source",
         ctx.source,
         introspect.missing_privileges(
-            ctx.source_session, base.Purpose.SOURCE, [t.name for t in tables if t.kind != "view"], made.schemas
+            ctx.source_session, base.Purpose.SOURCE, [t.name for t in tables], made.schemas
         ),
     )
     if plan.digest(tables) != made.source_digest:

@@ -142,9 +142,10 @@ def copy_chunk(task: ChunkTask) -> ChunkResult:
             if careful:
                 raise errors.Fault(f"{task.chunk.table}: a rejected row could not be isolated: {error}") from error
             careful = True
-        except errors.Transient as error:
+        except (errors.Transient, errors.ConnectFailed) as error:
             _SESSIONS.drop_all()
-            if not budget.again(error):
+            # The coordinator had a connection when it handed the chunk out.
+            if not budget.again(error, connected=True):
                 raise
         except BaseException:
             _SESSIONS.drop_all()
@@ -362,9 +363,9 @@ def check_chunk(task: CheckTask) -> str | None:
         try:
             found = look()
             break
-        except errors.Transient as error:
+        except (errors.Transient, errors.ConnectFailed) as error:
             _SESSIONS.drop_all()
-            if not budget.again(error):
+            if not budget.again(error, connected=True):
                 raise
     if found == task.checksum:
         return None

@@ -67,9 +67,13 @@ class Budget:
     longest_wait: float = 5.0
     spent: int = 0
 
-    def again(self, error: errors.SenseiError) -> bool:
-        """Sleep and return True where another attempt is within the budget; exponential with jitter."""
-        if not error.retryable or self.spent + 1 >= self.attempts:
+    def again(self, error: errors.SenseiError, connected: bool = False) -> bool:
+        """Sleep and return True where another attempt is within the budget; exponential with jitter.
+
+        `connected`: a connection was there before, so that a refused one may be a server that restarts.
+        """
+        passing = error.retryable or (connected and isinstance(error, errors.ConnectFailed))
+        if not passing or self.spent + 1 >= self.attempts:
             return False
         wait = min(self.first_wait * 2**self.spent, self.longest_wait)
         self.spent += 1

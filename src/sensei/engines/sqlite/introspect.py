@@ -101,7 +101,7 @@ class Introspect:
         )
 
     def identity(self, session: base.Session) -> str:
-        """Return the file's device and inode as JSON, as a file has many paths; its path where it is not there or empty."""
+        """Return the file's device and inode as JSON, as it has many paths; its path where it is absent or empty."""
         path = read.own(session).path.resolve()
         try:
             found = path.stat()

@@ -48,7 +48,7 @@ def misfit(value: Any, type: LogicalType) -> str:
     return said + FIELD if type.kind in _TAKES_ANY_TEXT else said
 
 
-_Function = Callable[..., apsw.SQLiteValue]
+_Function = Callable[..., Any]
 
 _CLASS = {int: "integer", float: "real", str: "text", bytes: "blob"}
 
