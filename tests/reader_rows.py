@@ -113,7 +113,7 @@ class Postgres:
         )
         with self.connection.cursor(f"reader_{secrets.token_hex(4)}") as cursor:
             cursor.itersize = 5000
-            cursor.execute(f"SELECT {(shown or 'NULL').replace('%', '%%')} FROM {self.sql_name(table)}", [])
+            cursor.execute(f"SELECT {shown or 'NULL'} FROM {self.sql_name(table)}")
             yield from cursor
 
 

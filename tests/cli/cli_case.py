@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import reader
 import servers
 from fix_sensei import Result, Sensei
@@ -188,3 +190,26 @@ def ids(result: Result) -> list[str]:
 def missing(keys: Iterable[str], document: Mapping[str, Any]) -> list[str]:
     """Keys that a document lacks."""
     return [k for k in keys if k not in document]
+
+
+class InProcess:
+    """The command line called as a function, for what needs no process of its own; --json always."""
+
+    def __init__(self, case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+        for name in list(os.environ):
+            if name.startswith(("PG", "SENSEI_")) and not name.startswith("SENSEI_TEST_"):
+                monkeypatch.delenv(name)
+        for name, value in case.sensei.environment().items():
+            if name.startswith("SENSEI_"):
+                monkeypatch.setenv(name, value)
+        monkeypatch.chdir(case.sensei.folder)
+        monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115 - closed with the test's process
+
+    def __call__(self, *words: str | Path) -> tuple[int, dict[str, Any]]:
+        """Return the exit code and the document of stdout."""
+        from sensei.cli import app
+
+        self.capsys.readouterr()
+        code = app.run([*map(str, words), "--json"])
+        return code, json.loads(self.capsys.readouterr().out)

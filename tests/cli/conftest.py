@@ -33,3 +33,11 @@ def case(
 ) -> cli_case.Case:
     """A small shop, in each of the four directions."""
     return cli_case.new_case(sensei, request.param, make_pg_db)
+
+
+@pytest.fixture
+def call(
+    files: cli_case.Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> cli_case.InProcess:
+    """Calls the command line in this process, in the home of `files`."""
+    return cli_case.InProcess(files, monkeypatch, capsys)

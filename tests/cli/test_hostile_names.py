@@ -60,13 +60,12 @@ def script() -> str:
 
 def test_hostile_names_arrive_as_they_are_and_are_taken_back(case: Case) -> None:
     cli_case.fill(case.source, "DROP TABLE orders; DROP TABLE customers")
-    cli_case.fill(case.source, script().replace("%", "%") if isinstance(case.source, Path) else script())
+    cli_case.fill(case.source, script())
     before = clean(case.target)
-    migration = case.completed()
+    migration = case.create()
+    assert case.run("migrations", "start", migration, json=True).data["rows_quarantined"] == 0
     assert reader.compare_databases(case.source, case.target) == []
-    assert sorted(reader.tables(case.target)) == sorted(NAMES)
-    status = case.run("migrations", "status", migration, "--detailed", json=True).data
-    assert status["errors"]["total"] == 0
+    assert tables(case) == sorted(NAMES)
     shown = case.run("migrations", "plan", migration)
     assert "\\n" in shown.stdout, "a line break in a name is shown, not obeyed"
     assert not re.search(r"[\x00-\x09\x0b-\x1f]", shown.stdout)
@@ -77,6 +76,11 @@ def test_hostile_names_arrive_as_they_are_and_are_taken_back(case: Case) -> None
     report = case.run("migrations", "rollback", migration, "--full", "--verify", json=True).data
     assert report["passed"] is True
     assert reader.diff_snapshots(before, clean(case.target)) == []
+
+
+def tables(case: Case) -> list[str]:
+    """The target's tables without Sensei's and the one that made the file."""
+    return sorted(t for t in reader.tables(case.target) if not t.startswith("sensei_") and t != "own")
 
 
 def clean(where: cli_case.Where) -> Any:
@@ -121,7 +125,7 @@ def test_hostile_schemas_are_made_and_taken_back(between_postgres: Case, schema:
     quoted = servers.quote(schema)
     case.source.execute(
         f"CREATE SCHEMA {quoted}; CREATE TABLE {quoted}.t (id serial PRIMARY KEY, v text);"
-        f" INSERT INTO {quoted}.t (v) VALUES ('a'), ('b')".replace("%", "%")
+        f" INSERT INTO {quoted}.t (v) VALUES ('a'), ('b')"
     )
     before = reader.snapshot(case.target)
     migration = case.completed({"source": {"connection": "here", "schemas": [schema]}})
@@ -149,7 +153,7 @@ def test_tables_that_would_merge_are_refused_and_can_be_renamed(to_sqlite: Case)
     words = ["migrations", "create", "--config", to_sqlite.file()]
     refusal(to_sqlite, words, "refused", 3, "Orders", "would both become", "target:")
     to_sqlite.completed({"tables": {"Orders": {"target": "orders_2"}}})
-    assert set(reader.tables(to_sqlite.target)) == {"customers", "orders", "orders_2"}
+    assert tables(to_sqlite) == ["customers", "orders", "orders_2"]
 
 
 def test_columns_that_would_merge_are_refused(to_sqlite: Case) -> None:

@@ -288,6 +288,41 @@ def test_a_stored_definition_is_read_to_its_last_clause(path: Path, connect: Ope
     ]
 
 
+def test_clauses_that_a_copy_would_lack_are_listed(path: Path, connect: Open) -> None:
+    write(
+        path,
+        "CREATE TABLE t (a TEXT UNIQUE ON CONFLICT REPLACE, b TEXT, c INT NOT NULL ON CONFLICT FAIL,"
+        " PRIMARY KEY (b COLLATE NOCASE DESC, c) ON CONFLICT IGNORE)",
+    )
+    assert [(o.kind, o.name) for o in ENGINE.introspect.catalog(connect(), None).others] == [
+        ("clause", "t: ON CONFLICT REPLACE"),
+        ("clause", "t: ON CONFLICT FAIL"),
+        ("clause", "t: COLLATE NOCASE of the key column b"),
+        ("clause", "t: ON CONFLICT IGNORE"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "sql"),
+    [
+        (Kind.TEXT, "it's", "'it''s'"),
+        (Kind.INTEGER, "-7", "-7"),
+        (Kind.FLOAT, "NaN", None),
+        (Kind.DECIMAL, "1.50", "'1.50'"),
+        (Kind.BOOLEAN, "t", "1"),
+        (Kind.BYTES, "\\xab", "x'ab'"),
+        (Kind.DATE, "2024-01-01", "'2024-01-01'"),
+    ],
+)
+def test_a_portable_default_is_said_in_sqlite_or_not_at_all(
+    connect: Open, kind: Kind, value: str, sql: str | None
+) -> None:
+    found = ENGINE.ddl.translate_default(catalog.Default("literal", "", value), LogicalType(kind))
+    assert found == sql
+    if found is not None:
+        connect(base.Purpose.TARGET).run(f"CREATE TABLE t (a DEFAULT {found})")
+
+
 def test_a_copy_made_from_the_catalog_has_the_same_catalog(path: Path, connect: Open, tmp_path: Path) -> None:
     write(path, DEFINITIONS)
     source = ENGINE.introspect.catalog(connect(), None)

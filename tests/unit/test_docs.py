@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import tomllib
+from importlib import metadata
 
 import documents
-from sensei import states
+from sensei import errors, states
 
 ROOT = documents.ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -33,3 +35,78 @@ def test_links_between_documents_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+# -- dependencies
+
+
+def _rows(document: str) -> list[list[str]]:
+    """The cells of every table row of a document, without heads and rules."""
+    lines = (ROOT / "docs" / document).read_text(encoding="utf-8").splitlines()
+    rows: list[list[str]] = []
+    for at, line in enumerate(lines):
+        head = at + 1 < len(lines) and lines[at + 1].startswith("| ---")
+        if line.startswith("| ") and not line.startswith("| ---") and not head:
+            rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])])
+    return rows
+
+
+def _bare(requirement: str) -> str:
+    return re.split(r"[<>=!~\[; ]", requirement.strip())[0].lower()
+
+
+def test_every_dependency_is_explained_and_nothing_else() -> None:
+    asked = {_bare(r) for r in PROJECT["project"]["dependencies"]}
+    for extra in PROJECT["project"]["optional-dependencies"].values():
+        asked |= {_bare(r) for r in extra}
+    asked |= {_bare(r) for r in PROJECT["build-system"]["requires"]}
+    for file in (ROOT / "requirements").glob("*.in"):
+        asked |= {_bare(line) for line in file.read_text().splitlines() if line and line[0] not in "-#"}
+    assert {row[0] for row in _rows("dependencies.md")} == asked
+
+
+def _licence(name: str) -> str:
+    about = metadata.metadata(name)
+    classifiers = [c for c in about.get_all("Classifier") or [] if c.startswith("License")]
+    return " ".join([about.get("License-Expression") or "", about.get("License") or "", *classifiers])
+
+
+#: What a licence is called here -> a word of what the package's own metadata says.
+_WORDS = {
+    "MIT": "MIT",
+    "Apache-2.0": "Apache",
+    "BSD-3-Clause": "BSD",
+    "BSD-2-Clause": "BSD",
+    "MPL-2.0": "MPL",
+    "LGPL with exceptions": "LGPL",
+    "any OSI-approved (`any-OSI`)": "any-OSI",
+    "Apache-2.0 or BSD-3-Clause": "Apache-2.0 OR BSD-3-Clause",
+}
+
+
+def test_licences_of_dependencies_are_those_that_the_packages_declare() -> None:
+    for row in _rows("dependencies.md"):
+        said = next(cell for cell in row[1:] if cell in _WORDS)
+        assert _WORDS[said] in _licence(row[0]), row[0]
+
+
+def test_health_of_dependencies_is_what_the_packages_declare() -> None:
+    for row in _rows("dependencies.md"):
+        status = [c for c in metadata.metadata(row[0]).get_all("Classifier") or [] if c.startswith("Development Status")]
+        said = row[-2]
+        assert (said in status[0].lower()) if status else said == "no status declared", row[0]
+
+
+# -- errors
+
+
+def _tree(of: type[errors.SenseiError]) -> list[type[errors.SenseiError]]:
+    return [of, *(found for child in of.__subclasses__() for found in _tree(child))]
+
+
+def test_every_error_is_explained_with_its_code_exit_code_and_meaning() -> None:
+    said = {row[0].strip("`"): (int(row[1]), row[2]) for row in _rows("errors.md")}
+    tree = [one for one in _tree(errors.SenseiError) if one.__module__ == "sensei.errors"]
+    real = {one("").code: (one.exit_code, inspect.getdoc(one)) for one in tree}
+    assert said == real
+    assert all(row[3] for row in _rows("errors.md"))

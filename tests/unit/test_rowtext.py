@@ -219,6 +219,10 @@ def test_null_and_the_text_that_looks_like_it_stay_apart() -> None:
     assert rowtext.split_line(b"\\N\t\\\\N\t\n") == [None, b"\\N", b""]
 
 
+def test_a_line_that_is_not_utf8_is_split_all_the_same() -> None:
+    assert rowtext.split_line(b"\xff\\t\t\\N\t\xe9") == [b"\xff\t", None, b"\xe9"]
+
+
 def test_every_escape_that_copy_reads_is_undone() -> None:
     assert rowtext.unescape(r"\b\f\n\r\t\v\\\q\x41\101\xc3\xa9") == "\b\f\n\r\t\v\\qAA\xe9"
 

@@ -21,6 +21,7 @@ _ESCAPES = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\
 _ESCAPE_TABLE = str.maketrans(_ESCAPES)
 _UNESCAPES = {"b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 _ESCAPED = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.|$)", re.DOTALL)
+_ESCAPED_BYTES = re.compile(_ESCAPED.pattern.encode(), re.DOTALL)
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -45,6 +46,10 @@ def unescape(text: str) -> str:
         return _ESCAPED.sub(lambda m: _UNESCAPES.get(m[1], m[1] or "\\"), text)
 
     # \x and octal name bytes, not characters: the field becomes text again only as a whole.
+    return _unescape_bytes(text.encode()).decode()
+
+
+def _unescape_bytes(raw: bytes) -> bytes:
     def one(m: re.Match[bytes]) -> bytes:
         what = m[1]
         if what[:1] == b"x" and len(what) > 1:
@@ -53,17 +58,13 @@ def unescape(text: str) -> str:
             return bytes([int(what, 8) & 0xFF])
         return _UNESCAPES.get(what.decode("latin-1"), "").encode() or what or b"\\"
 
-    pattern = re.compile(_ESCAPED.pattern.encode(), re.DOTALL)
-    return pattern.sub(one, text.encode()).decode()
+    return _ESCAPED_BYTES.sub(one, raw)
 
 
 def split_line(line: bytes) -> list[bytes | None]:
-    """Split one row (with or without its newline) into unescaped fields; None is NULL.
-
-    Raises ValueError where a field is not UTF-8 after unescaping.
-    """
+    """Split one row (with or without its newline) into unescaped fields, UTF-8 or not; None is NULL."""
     return [
-        None if field == b"\\N" else unescape(field.decode()).encode() if b"\\" in field else field
+        None if field == b"\\N" else _unescape_bytes(field) if b"\\" in field else field
         for field in line.removesuffix(b"\n").split(b"\t")
     ]
 

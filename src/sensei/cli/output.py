@@ -35,6 +35,11 @@ def safe(text: str) -> str:
     return _CONTROL.sub(lambda m: repr(m.group())[1:-1], text)
 
 
+def one_line(text: str) -> str:
+    """As `safe`, for a text that must stay one line: names with a line break must not forge another."""
+    return safe(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def document(data: Mapping[str, Any]) -> None:
     """Print the one JSON document."""
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=str) + "\n")
@@ -43,13 +48,13 @@ def document(data: Mapping[str, Any]) -> None:
 
 def line(text: str = "") -> None:
     """Print one line of a result."""
-    sys.stdout.write("\n".join(safe(part) for part in text.split("\n")) + "\n")
+    sys.stdout.write(one_line(text) + "\n")
 
 
 def say(text: str) -> None:
     """Tell what goes on, on stderr."""
     if not MODE.quiet:
-        sys.stderr.write(safe(text) + "\n")
+        sys.stderr.write(one_line(text) + "\n")
         sys.stderr.flush()
 
 
@@ -123,7 +128,7 @@ def not_yet(what: str) -> NoReturn:
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> list[str]:
     """Lay out rows in columns."""
-    everything = [list(head), *[[safe(str(c)) for c in row] for row in rows]]
+    everything = [list(head), *[[one_line(str(c)) for c in row] for row in rows]]
     widths = [max(len(row[i]) for row in everything) for i in range(len(head))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in everything

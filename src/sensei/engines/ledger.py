@@ -340,3 +340,14 @@ class Ledger:
             [self.migration, table, chunk],
         )
         return int(found[0][0])
+
+    def quarantine_counts(self, session: base.Session, chunk: int) -> dict[str, int]:
+        """Count the rows in quarantine by table, of one chunk number."""
+        return {
+            str(table): int(n)
+            for table, n in session.rows(
+                f"SELECT table_name, count(*) FROM {self.name('quarantine')} WHERE migration = ? AND chunk = ?"
+                " GROUP BY table_name",
+                [self.migration, chunk],
+            )
+        }

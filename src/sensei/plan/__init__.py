@@ -13,7 +13,7 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import mapping, model
+from sensei.plan import constraints, mapping, model
 
 #: Bytes a second, and seconds a table, that an estimate reckons with; measured on two cores, see docs/performance.md.
 BYTES_PER_SECOND = 40_000_000
@@ -69,7 +69,9 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     sequences = _sequences(mapper, source, target, chosen)
     tables = [mapper.table(t) for t in chosen]
     tables = [
-        dataclasses.replace(t, target=dataclasses.replace(t.target, foreign_keys=mapper.foreign_keys(t.source)))
+        dataclasses.replace(
+            t, target=dataclasses.replace(t.target, foreign_keys=constraints.foreign_keys(mapper, t.source))
+        )
         for t in tables
     ]
     _refuse_collisions(config, tables, sequences, target)

@@ -21,7 +21,8 @@ class CheckColumn:
 
 _STRING = re.compile(r"[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'", re.DOTALL)
 _IDENT = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
-_QUALIFIED = re.compile(rf"({_IDENT})\.({_IDENT}|[-+*/<>=~!@#%^&|`?]+)")
+# Every identifier is eaten whole, alone or with its schema: a dot within quotes is a part of the name.
+_QUALIFIED = re.compile(rf"({_IDENT})(?:\.({_IDENT}|[-+*/<>=~!@#%^&|`?]+))?")
 
 
 def qualified_names(sql: str) -> list[str]:
@@ -33,7 +34,7 @@ def qualified_names(sql: str) -> list[str]:
     found = []
     for schema, name in _QUALIFIED.findall(_STRING.sub("''", sql)):
         schema, name = (n[1:-1].replace('""', '"') if n.startswith('"') else n for n in (schema, name))
-        if schema not in ("pg_catalog", "information_schema"):
+        if name and schema not in ("pg_catalog", "information_schema"):
             found.append(f"{schema}.{name}")
     return found
 

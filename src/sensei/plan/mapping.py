@@ -10,9 +10,7 @@ from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import expressions, model, names
-
-_NUMBERS = (types.Kind.INTEGER, types.Kind.DECIMAL, types.Kind.FLOAT)
+from sensei.plan import constraints, expressions, model, names
 
 
 class Mapper:
@@ -45,11 +43,11 @@ class Mapper:
         chosen = []
         for table in found.tables:
             if not self.config.source.selects(table.name.schema, table.name.name):
-                self._leave("table", str(table.name), "excluded by the configuration", table.definition)
+                self.leave("table", str(table.name), "excluded by the configuration", table.definition)
                 continue
             reason = self._why_not(table)
             if reason:
-                self._leave("table", str(table.name), reason, table.definition)
+                self.leave("table", str(table.name), reason, table.definition)
                 continue
             chosen.append(table)
         self._check_configured(found)
@@ -170,15 +168,15 @@ class Mapper:
         target = catalog.Table(
             name=name,
             columns=tuple(columns),
-            primary=self._key(source, source.primary, "pkey") if source.primary else None,
-            uniques=tuple(self._key(source, key, "key") for key in source.uniques),
-            checks=self._checks(source, plans),
+            primary=constraints.key(self, source, source.primary, "pkey") if source.primary else None,
+            uniques=tuple(constraints.key(self, source, key, "key") for key in source.uniques),
+            checks=constraints.checks(self, source, plans),
             comment=source.comment,
             definition=source.definition if self.same else "",
         )
-        target = dataclasses.replace(target, indexes=self._indexes(source, target))
+        target = dataclasses.replace(target, indexes=constraints.indexes(self, source, target))
         if source.kind == "partitioned":
-            self._risk("info", source.name, None, "partitioned: arrives as one table with every partition's rows")
+            self.risk("info", source.name, None, "partitioned: arrives as one table with every partition's rows")
         return model.TablePlan(
             source=source,
             target=target,
@@ -192,12 +190,16 @@ class Mapper:
         for form in self.source.capabilities.reads:
             if form not in self.target.capabilities.loads:
                 continue
-            if form is base.Form.BINARY and any(
-                p.source_native != p.target_native and not p.source_type.domain for p in plans
-            ):
+            if form is base.Form.BINARY and any(self._own_native(p) != p.target_native for p in plans):
                 continue  # binary values are only understood by the very same type
             return form
         raise errors.Fault(f"{source.name}: source and target share no form of rows")
+
+    def _own_native(self, plan: model.ColumnPlan) -> str:
+        """Return the type that a column's values are of: of a domain, its base type."""
+        if not plan.source_type.domain:
+            return plan.source_native
+        return self.source.ddl.map_type(plan.source_type, self.source.name, None).native
 
     def _map(
         self, table: catalog.Table, column: catalog.Column, facts: base.ColumnFacts | None
@@ -218,7 +220,7 @@ class Mapper:
         else:
             mapped = self.target.ddl.map_type(column.type, self.source.name, facts)
         if column.type.domain:
-            self._risk(
+            self.risk(
                 "low", table.name, column.name,
                 f"declared through the domain {column.type.domain}: arrives as its base type {mapped.native}",
             )  # fmt: skip
@@ -228,7 +230,7 @@ class Mapper:
                 model.Risk(severity, str(table.name), column.name, mapped.reason, mapped.there, mapped.back)
             )
         if facts is not None and facts.misfits and not self.same:
-            self._risk(
+            self.risk(
                 "high", table.name, column.name,
                 f"{facts.misfits} of {facts.rows} values are not {column.native}"
                 f"{': ' + facts.sample if facts.sample else ''}; such rows go to quarantine",
@@ -237,8 +239,8 @@ class Mapper:
 
     def _column(self, table: catalog.Table, column: catalog.Column, native: str) -> catalog.Column:
         default, identity, generated = column.default, column.identity, column.generated
-        if generated is not None and (not self.same or self._missing(generated)):
-            self._risk(
+        if generated is not None and (not self.same or self.missing(generated)):
+            self.risk(
                 "medium", table.name, column.name,
                 "computed on the source; arrives as a plain column with the computed values",
             )  # fmt: skip
@@ -248,7 +250,7 @@ class Mapper:
         if identity is not None and not self.same:
             single = table.primary is not None and table.primary.columns == (column.name,)
             if not self.target.capabilities.keys_after_load and not single:
-                self._leave(
+                self.leave(
                     "identity",
                     f"{table.name}.{column.name}",
                     "the target numbers only single-column primary keys",
@@ -259,17 +261,17 @@ class Mapper:
             default = None
         elif default is not None and default.kind == "nextval":
             default, identity = self._serial(table, column, default)
-        elif default is not None and (not self.same or self._missing(default.sql)):
+        elif default is not None and (not self.same or self.missing(default.sql)):
             sql = self.target.ddl.translate_default(default, column.type)
             if sql is None:
-                reason = self._missing(default.sql) or "no equivalent on the target"
-                self._leave("default", f"{table.name}.{column.name}", reason, default.sql)
+                reason = self.missing(default.sql) or "no equivalent on the target"
+                self.leave("default", f"{table.name}.{column.name}", reason, default.sql)
                 default = None
             else:
                 default = dataclasses.replace(default, sql=sql)
-        collation = column.collation if self.same and not self._missing(column.collation) else None
+        collation = column.collation if self.same and not self.missing(column.collation) else None
         if column.collation and collation is None:
-            self._risk(
+            self.risk(
                 "medium", table.name, column.name,
                 f"collation {column.collation} is not carried over: equality and order may differ on the target",
             )  # fmt: skip
@@ -311,139 +313,12 @@ class Mapper:
         single = table.primary is not None and table.primary.columns == (column.name,)
         if single and column.type.kind is types.Kind.INTEGER and not self.same:
             return None, "by default"
-        self._leave("default", f"{table.name}.{column.name}", "the target has no sequences", default.sql)
+        self.leave("default", f"{table.name}.{column.name}", "the target has no sequences", default.sql)
         return None, None
 
-    # -- keys, checks, indexes, foreign keys
+    # -- notes
 
-    def _rename(self, table: catalog.TableName, columns: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(self.column_names[table][c] for c in columns)
-
-    def _key(self, table: catalog.Table, key: catalog.Key, kind: str) -> catalog.Key:
-        schema = self.table_names[table.name].schema
-        wish = key.name or names.default_name(self.table_names[table.name], key.columns, kind)
-        name = self.names.free(schema, wish) if self.target.capabilities.has_schemas else wish
-        self._told_renamed(table, "constraint", key.name, name)
-        if key.deferrable and not self.same:
-            self._risk(
-                "low",
-                table.name,
-                None,
-                f"{key.name} is deferrable on the source; the target checks it at once",
-            )
-        if not key.nulls_distinct and not self.same:
-            self._risk("medium", table.name, None, f"{key.name} treats NULLs as equal; the target does not")
-        return dataclasses.replace(
-            key,
-            name=name,
-            columns=self._rename(table.name, key.columns),
-            deferrable=key.deferrable and self.same,
-            deferred=key.deferred and self.same,
-            nulls_distinct=key.nulls_distinct or not self.same,
-            definition="",
-        )
-
-    def _told_renamed(self, table: catalog.Table, kind: str, old: str, new: str) -> None:
-        if old and old != new:
-            self._risk("info", table.name, None, f"{kind} {old} becomes {new}: the name is taken or too long")
-
-    def _checks(self, table: catalog.Table, plans: list[model.ColumnPlan]) -> tuple[catalog.Check, ...]:
-        known = {}
-        for plan in plans:
-            if plan.source_type.kind in _NUMBERS and "TEXT" not in plan.target_native.upper():
-                known[plan.source] = expressions.CheckColumn(plan.target, "number")
-            elif plan.source_type.kind is types.Kind.TEXT and not plan.source_type.fixed:
-                known[plan.source] = expressions.CheckColumn(plan.target, "text")
-        renamed = any(a != b for a, b in self.column_names[table.name].items())
-        result = []
-        for n, check in enumerate(table.checks, 1):
-            if self.same and not renamed:
-                sql: str | None = check.sql
-            else:
-                sql = expressions.translate(check.sql, self.source.name, self.target.name, known)
-            label = check.name or f"check {n}"
-            if sql is None:
-                self._leave("check", f"{table.name}.{label}", "its meaning might differ on the target", check.sql)
-                continue
-            if self.same and (reason := self._missing(check.sql)):
-                self._leave("check", f"{table.name}.{label}", reason, check.sql)
-                continue
-            if not check.validated and not (self.same and self.target.capabilities.keys_after_load):
-                self._leave(
-                    "check",
-                    f"{table.name}.{label}",
-                    "not validated on the source: rows may violate it",
-                    check.sql,
-                )
-                continue
-            name = self.names.shorten(check.name or f"{self.table_names[table.name].name}_check{n}")
-            result.append(catalog.Check(name, sql, check.validated))
-        return tuple(result)
-
-    def _indexes(self, source: catalog.Table, target: catalog.Table) -> tuple[catalog.Index, ...]:
-        result = []
-        renamed = any(a != b for a, b in self.column_names[source.name].items())
-        for index in source.indexes:
-            label = f"{source.name}.{index.name}"
-            if not index.valid:
-                self._leave("index", label, "invalid on the source", index.definition)
-                continue
-            if self.same and renamed and (index.where or any(c.expression for c in index.columns)):
-                self._leave("index", label, "its expression names renamed columns", index.definition)
-                continue
-            reason = self._missing(*_words(index)) if self.same else _unportable(index)
-            if reason:
-                self._leave("index", label, reason, index.definition)
-                continue
-            name = self.names.free(target.name.schema, index.name)
-            self._told_renamed(source, "index", index.name, name)
-            mapping = self.column_names[source.name]
-            result.append(
-                dataclasses.replace(
-                    index,
-                    name=name,
-                    columns=tuple(
-                        dataclasses.replace(
-                            c,
-                            name=mapping[c.name] if c.name is not None else None,
-                            collation=c.collation if self.same else None,
-                            opclass=c.opclass if self.same else None,
-                        )
-                        for c in index.columns
-                    ),
-                    include=tuple(mapping[c] for c in index.include),
-                    method=index.method if self.same else "btree",
-                    definition="",
-                )
-            )
-        return tuple(result)
-
-    def foreign_keys(self, source: catalog.Table) -> tuple[catalog.ForeignKey, ...]:
-        """Return the table's foreign keys in the target's names; those to tables left behind are noted."""
-        result = []
-        for n, fk in enumerate(source.foreign_keys, 1):
-            parent = self.table_names.get(fk.table)
-            label = f"{source.name}.{fk.name or ', '.join(fk.columns)}"
-            if parent is None:
-                self._leave("foreign key", label, f"it points to {fk.table}, which is not migrated", fk.definition)
-                continue
-            if not fk.validated and not self.target.capabilities.keys_after_load:
-                self._leave("foreign key", label, "not validated on the source: rows may violate it", fk.definition)
-                continue
-            wish = fk.name or names.default_name(self.table_names[source.name], fk.columns, "fkey")
-            result.append(
-                dataclasses.replace(
-                    fk,
-                    name=self.names.shorten(wish) or f"fkey{n}",
-                    columns=self._rename(source.name, fk.columns),
-                    table=parent,
-                    references=self._rename(fk.table, fk.references),
-                    definition="",
-                )
-            )
-        return tuple(result)
-
-    def _missing(self, *texts: str | None) -> str:
+    def missing(self, *texts: str | None) -> str:
         """Return what an expression of the same engine needs and the target does not have, in words; "" if nothing."""
         if self.known is None:
             return ""
@@ -453,30 +328,8 @@ class Mapper:
                     return f"it uses {name}, which the target does not have"
         return ""
 
-    # -- notes
-
-    def _risk(self, severity: str, table: catalog.TableName, column: str | None, reason: str) -> None:
+    def risk(self, severity: str, table: catalog.TableName, column: str | None, reason: str) -> None:
         self.risks.append(model.Risk(severity, str(table), column, reason))
 
-    def _leave(self, kind: str, name: str, reason: str, definition: str = "") -> None:
+    def leave(self, kind: str, name: str, reason: str, definition: str = "") -> None:
         self.left.append(model.NotMigrated(kind, name, reason, definition))
-
-
-def _words(index: catalog.Index) -> list[str | None]:
-    return [index.where, *(w for c in index.columns for w in (c.expression, c.collation, c.opclass))]
-
-
-def _unportable(index: catalog.Index) -> str:
-    if index.where:
-        return "partial: its condition is not translated yet"
-    if any(c.expression for c in index.columns):
-        return "over an expression, which is not translated yet"
-    if index.method != "btree":
-        return f"the target has no {index.method} indexes"
-    if index.include:
-        return "covering columns are not carried over yet"
-    if index.unique and any(c.collation for c in index.columns):
-        return "unique under a collation that the target does not have"
-    if index.unique and not index.nulls_distinct:
-        return "treats NULLs as equal, which the target does not"
-    return ""

@@ -28,7 +28,7 @@ class Context:
     source_session: base.Session
     target_session: base.Session
     book: ledger.Ledger
-    #: Rows that a constraint turned out after the load, by table.
+    #: Told of rows that a constraint turns out after the load: table, rows, constraint.
     turned_out: Callable[[str, int, str], None] = lambda table, rows, reason: None
     _positions: dict[str, catalog.Sequence] | None = field(default=None, repr=False)
 

@@ -139,9 +139,9 @@ def _export(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session:
     if book.state(session) != "running":
         return
     folder = home.artifacts(loaded.id) / "evidence"
-    known = {str(e.get("object")) for e in desk.store.evidence(loaded.id)}
+    known = {(e.get("object"), e.get("sha256")) for e in desk.store.evidence(loaded.id)}
     for path, table, rows, checksum in evidence.export(loaded.plan, target, session, book, folder, desk.screen.say):
-        if str(table) not in known:
+        if (str(table), checksum) not in known:
             desk.store.add_evidence(
                 loaded.id,
                 {"object": str(table), "kind": "parquet", "place": str(path), "rows": rows, "sha256": checksum},

@@ -12,12 +12,11 @@ from typing import Any
 from sensei import errors, states
 from sensei.engines import ledger
 from sensei.plan import model, steps, steps_context
-from sensei.rollback import verify
 from sensei.runner import desk as desks
-from sensei.runner import hold, progress, script, world
+from sensei.runner import hold, progress, proof, script, world
 from sensei.states import State, StepState
 from sensei.transfer import tables as transfer
-from sensei.work import fingerprint, sides
+from sensei.work import sides
 
 
 @dataclass(frozen=True)
@@ -94,14 +93,14 @@ class _Run:
         self.source, self.target = loaded.sides()
         self.report = progress.Report(desk, loaded)
         self.journaled = desk.store.steps(self.id)
-        self.sessions = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def context(self) -> Iterator[steps_context.Context]:
         """Open both sides, make sure that they are the planned ones, and yield what steps act on."""
-        with self.sessions:
-            reading = self.sessions.enter_context(self.source.session(f"sensei {self.id}"))
-            writing = self.sessions.enter_context(self.target.session(f"sensei {self.id}"))
+        with (
+            self.source.session(f"sensei {self.id}") as reading,
+            self.target.session(f"sensei {self.id}") as writing,
+        ):
             ctx = steps_context.Context(
                 self.id,
                 self.plan,
@@ -112,7 +111,7 @@ class _Run:
                 reading,
                 writing,
                 ledger.Ledger(self.target.engine, self.id),
-                self.report.turned_out,
+                self.report.told,
             )
             world.refuse_changes(self.loaded, ctx)
             if "ledger" not in self.journaled:
@@ -138,6 +137,7 @@ class _Run:
                 continue
             if step.kind == "ledger":
                 self._ledger(ctx, step)  # also on resume: it raises the epoch
+                self._count_turned_out(ctx)
                 continue
             if self._state(step.id) is StepState.DONE:
                 continue
@@ -146,59 +146,44 @@ class _Run:
             self._begin(step, {"object": step.object})
             if steps.is_target_step(step):
                 facts = self._again(ctx, lambda s=step: steps.do(ctx, s))  # type: ignore[misc]
+                if facts.get("rows_turned_out"):
+                    self._count_turned_out(ctx)
             elif step.kind == "fingerprint":
-                facts = self._again(ctx, lambda: self._fingerprint(ctx))
+                facts = self._again(ctx, lambda: proof.fingerprint_both(self.loaded, ctx))
+                self.report.counted(facts["fingerprint"]["source"]["rows"])
             else:
-                facts = self._again(ctx, lambda: self._prove(ctx))
+                facts = self._again(ctx, lambda: proof.prove(self.loaded, ctx))
             self._done(step, facts)
         body = script.renew(self.desk, self.loaded, "completed")
         script.keep_in_target(self.loaded, ctx.target_session, body)
 
     def _again(self, ctx: steps_context.Context, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Act, and act again on fresh connections while what stopped it may pass; only for what is safe to repeat."""
-        budget = sides.Budget()
-        while True:
-            try:
-                return act()
-            except errors.Transient as error:
-                if not budget.again(error):
-                    raise
-                ctx.source_session.close()
-                ctx.target_session.close()
-                ctx.source_session = self.source.open(f"sensei {self.id}")
-                ctx.target_session = self.target.open(f"sensei {self.id}")
+        """Act, and act again on fresh connections while what stopped it may pass.
 
-    def _persist(self, ctx: steps_context.Context, step: model.Step) -> steps_context.Facts:
-        """Carry a step out; a connection that was lost is made anew within the budget.
-
-        Repeating is safe: what took effect is found in the ledger, where it was written in the same transaction.
+        Repeating is safe: what took effect is found in the ledger, where it was written in the same transaction, and
+        the epoch tells whether anybody else came in between.
         """
         budget = sides.Budget()
+        fresh = True
         while True:
             try:
-                if steps.is_target_step(step):
-                    return steps.do(ctx, step)
-                return self._fingerprint(ctx) if step.kind == "fingerprint" else self._prove(ctx)
-            except errors.Transient as error:
-                if not budget.again(error):
+                if not fresh:
+                    ctx.source_session.close()
+                    ctx.target_session.close()
+                    ctx.source_session = self.source.open(f"sensei {self.id}")
+                    ctx.target_session = self.target.open(f"sensei {self.id}")
+                return act()
+            except (errors.Transient, errors.ConnectFailed) as error:
+                if not budget.again(error, connected=True):
                     raise
                 self.desk.screen.say(f"trying again: {error.message}")
-            while True:
-                try:
-                    self._reconnect(ctx)
-                    break
-                except (errors.Transient, errors.ConnectFailed) as error:
-                    if not budget.again(error, connected=True):
-                        raise
+                fresh = False
 
-    def _reconnect(self, ctx: steps_context.Context) -> None:
-        """Replace both sessions; the epoch that steps check tells whether anybody else came in between."""
-        ctx.source_session.close()
-        ctx.target_session.close()
-        ctx.source_session = self.source.open(f"sensei {self.id}")
-        self.sessions.callback(ctx.source_session.close)
-        ctx.target_session = self.target.open(f"sensei {self.id}")
-        self.sessions.callback(ctx.target_session.close)
+    def _count_turned_out(self, ctx: steps_context.Context) -> None:
+        """Take the counts from the ledger: one kept here would be lost with a run that dies after the step's commit."""
+        for table in self.plan.tables:
+            rows = ctx.book.quarantine_count(ctx.target_session, table.id, ledger.AFTER_LOAD)
+            self.report.turned_out(table.id, rows)
 
     def _state(self, step: str) -> StepState:
         record = self.journaled.get(step)
@@ -210,16 +195,6 @@ class _Run:
     def _done(self, step: model.Step, facts: dict[str, Any]) -> None:
         self.desk.store.step(self.id, step.id, StepState.DONE, facts, self.desk.actor)
         script.renew(self.desk, self.loaded, f"after step {step.id}")
-
-    def _fingerprint(self, ctx: steps_context.Context) -> dict[str, Any]:
-        before = fingerprint.Fingerprint(
-            fingerprint.of_source(
-                self.source, ctx.source_session, [t.source.name for t in self.plan.tables], self.plan.source_marker
-            ),
-            fingerprint.of_target(self.target, ctx.target_session, self.plan.target_schemas),
-        )
-        self.report.counted(before.source.rows)
-        return {"fingerprint": before.to_json()}
 
     def _ledger(self, ctx: steps_context.Context, step: model.Step) -> None:
         begun = self._state(step.id) is StepState.DONE
@@ -238,7 +213,7 @@ class _Run:
 
     def _copy(self, ctx: steps_context.Context, copies: list[model.Step]) -> None:
         by_table = {s.table: s for s in copies}
-        stale = self._before().source.stale_scan
+        stale = proof.before(self.loaded).source.stale_scan
         todo = [self.plan.table(s.table or "") for s in copies if self._state(s.id) is not StepState.DONE]
         if not todo:
             return
@@ -259,57 +234,6 @@ class _Run:
         )  # fmt: skip
         self.desk.screen.say(f"copying {len(todo)} tables with {options.parallelism} workers")
         transfer.copy(crew, [t.job(stale) for t in todo], watch)
-
-    def _before(self) -> fingerprint.Fingerprint:
-        before = self.loaded.fingerprint()
-        if before is None:
-            raise errors.Fault("the fingerprint is not in the journal")
-        return before
-
-    def _prove(self, ctx: steps_context.Context) -> dict[str, Any]:
-        """Count both sides, and make sure that nobody wrote the source while it was copied."""
-        before = self._before()
-        ends = verify.Ends(self.source, ctx.source_session, self.target, ctx.target_session)
-        suspects = self.source.engine.rows.suspects(
-            ctx.source_session, before.source.marker, [t.source.name for t in self.plan.tables]
-        )
-        written = [
-            f"{t.id} had {before.source.rows[t.id]} rows and has {now}"
-            for t in self.plan.tables
-            if (now := self.source.engine.rows.count(ctx.source_session, t.source.name)) != before.source.rows[t.id]
-        ]
-        if suspects or written:
-            counts, contents, _ = verify.source_differences(
-                self.plan, before, ends, ctx.book, self.loaded.config.options.parallelism, only=suspects
-            )
-            written = counts + contents
-        if written:
-            raise errors.SourceWritten(
-                f"the source was written while it was copied: {'; '.join(written[:10])}",
-                hint=(
-                    f"mode full needs a quiet source: sensei migrations rollback {self.id} --full --verify-source,"
-                    " stop the writers, create anew"
-                ),
-                differences=written,
-            )
-        missing = []
-        for table in self.plan.tables:
-            applied = [a for a in ctx.book.applied(ctx.target_session, table.id) if a.number >= 0]
-            read, rejected = sum(a.rows_read for a in applied), sum(a.rows_quarantined for a in applied)
-            turned_out = ctx.book.quarantine_count(ctx.target_session, table.id, ledger.AFTER_LOAD)
-            there = self.target.engine.rows.count(ctx.target_session, table.target.name)
-            if read != before.source.rows[table.id] or there != read - rejected - turned_out:
-                missing.append(
-                    f"{table.id}: source {before.source.rows[table.id]}, read {read},"
-                    f" in quarantine {rejected + turned_out}, on the target {there}"
-                )
-        if missing:
-            raise errors.DifferenceFound(
-                f"rows don't add up: {'; '.join(missing[:10])}",
-                hint=f"sensei migrations rollback {self.id} --full --verify",
-                differences=missing,
-            )
-        return {"tables": len(self.plan.tables), "rows": sum(before.source.rows.values())}
 
     # -- endings
 

@@ -35,6 +35,7 @@ class Report:
         self.current = ""
         self.rate = 0.0
         self._last = 0.0
+        self._turned_out: dict[str, int] = {}
         self._samples: list[tuple[float, int]] = []
         kept = desk.store.progress(loaded.id)
         for row in (kept or {}).get("tables", []):
@@ -62,8 +63,7 @@ class Report:
             if step.kind == "copy" and step.table and record and record.state is StepState.DONE:
                 table = self.tables[step.table]
                 table["chunks_done"] = table["chunks_total"] = record.facts["chunks"]
-                turned_out = max(0, table["rows_quarantined"] - record.facts["quarantined"])
-                table["rows_quarantined"] = record.facts["quarantined"] + turned_out
+                table["rows_quarantined"] = record.facts["quarantined"]
                 table["rows_copied"] = record.facts["rows"] - table["rows_quarantined"]
                 table["status"] = str(TableState.COPIED)
         self.save(force=True)
@@ -97,11 +97,16 @@ class Report:
         self.rate = (self.rows - first[1]) / (now - first[0]) if now > first[0] else 0.0
         self.save()
 
-    def turned_out(self, table: str, rows: int, constraint: str) -> None:
-        """Count rows that a constraint built after the load turned out."""
-        self.tables[table]["rows_quarantined"] += rows
-        self.tables[table]["rows_copied"] -= rows
-        self.desk.screen.say(f"{table}: {rows} rows violate {constraint} and went to quarantine")
+    def told(self, table: str, rows: int, constraint: str) -> None:
+        """Tell of rows that a constraint is turning out; they count once the ledger has them for good."""
+        self.desk.screen.say(f"{table}: {rows} rows violate {constraint} and go to quarantine")
+
+    def turned_out(self, table: str, rows: int) -> None:
+        """Count the rows that constraints built after the load have turned out in all, as the ledger knows them."""
+        more = rows - self._turned_out.get(table, 0)
+        self._turned_out[table] = rows
+        self.tables[table]["rows_quarantined"] += more
+        self.tables[table]["rows_copied"] -= more
 
     def data(self) -> dict[str, Any]:
         """Return the progress as the store keeps it."""

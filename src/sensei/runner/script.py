@@ -26,7 +26,7 @@ def renew(desk: desks.Desk, loaded: desks.Loaded, state: str) -> str:
     fresh = home.private_file(place.with_suffix(".new"))
     fresh.write_text(body, encoding="utf-8")
     crashpoints.reach("script:rename:before")
-    os.replace(fresh, place)
+    fresh.replace(place)
     crashpoints.reach("script:rename:after")
     return body
 

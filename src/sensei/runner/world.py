@@ -34,9 +34,7 @@ def refuse_changes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
     refuse_missing(
         "source",
         ctx.source,
-        introspect.missing_privileges(
-            ctx.source_session, base.Purpose.SOURCE, [t.name for t in tables], made.schemas
-        ),
+        introspect.missing_privileges(ctx.source_session, base.Purpose.SOURCE, [t.name for t in tables], made.schemas),
     )
     if plan.digest(tables) != made.source_digest:
         before = catalog.Catalog(found.engine, found.version, (), tuple(t.source for t in made.tables))

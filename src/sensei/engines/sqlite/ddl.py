@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from sensei import catalog
@@ -168,7 +169,7 @@ def _short(logical: types.LogicalType) -> bool:
 
 def _is_number(text: str) -> bool:
     try:
-        return float(text) not in (float("inf"), float("-inf")) and "_" not in text and text.strip() == text
+        return math.isfinite(float(text)) and "_" not in text and text.strip() == text
     except ValueError:
         return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 import apsw
 
@@ -19,12 +19,14 @@ def dependents(session: base.Session, tables: Sequence[catalog.TableName]) -> li
     found = []
     db = read.own(session).db
     objects = session.rows("SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name")
+    triggers = {name for kind, name, _, _ in objects if kind == "trigger"}
     for kind, name, on, sql in objects:
         if kind == "view":
-            if moved & _touched(db, name, [f"SELECT * FROM main.{names.quote(name)}"], sql):
+            if moved & _touched(db, [f"SELECT * FROM main.{names.quote(name)}"], sql, ()):
                 found.append(f"view {name}")
         elif kind == "trigger":
-            if names.fold(on) in moved or moved & _touched(db, name, _firing(session, on), sql):
+            others = triggers - {name}
+            if names.fold(on) in moved or moved & _touched(db, _firing(session, on), sql, others):
                 found.append(f"trigger {name}")
         elif kind == "table" and names.fold(name) not in moved and not names.is_own(name):
             found += [
@@ -43,7 +45,9 @@ def _firing(session: base.Session, table: str) -> list[str]:
     return [f"INSERT INTO {quoted} DEFAULT VALUES", f"DELETE FROM {quoted}", *sets]
 
 
-def _touched(db: apsw.Connection, name: str, statements: Iterable[str], sql: str | None) -> set[str]:
+def _touched(
+    db: apsw.Connection, statements: Iterable[str], sql: str | None, others: Container[str | None]
+) -> set[str]:
     """Return the folded names of the tables that a view or trigger touches when these statements are prepared.
 
     Where one can't be prepared, such as over a table that is gone, every name in its text counts.
@@ -51,8 +55,8 @@ def _touched(db: apsw.Connection, name: str, statements: Iterable[str], sql: str
     touched: set[str] = set()
 
     def note(action: int, first: str | None, _second: str | None, _database: str | None, inside: str | None) -> int:
-        # Inside a view everything counts, also through further views; of a trigger only what it does itself.
-        if action in _TOUCHES and first is not None and (inside is not None):
+        # A table's triggers are all prepared together: what another one does is not this one's.
+        if action in _TOUCHES and first is not None and inside not in others:
             touched.add(names.fold(first))
         return apsw.SQLITE_OK
 

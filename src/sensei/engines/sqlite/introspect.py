@@ -84,6 +84,10 @@ class Introspect:
                     others.append(catalog.Other("shadow table", name, sql or ""))
                     continue
                 rows = estimates.get(name, 0)
+                others += [
+                    catalog.Other("clause", f"{name}: {clause}", sql or "", TableName("", name))
+                    for clause in raw.parsed[name].lost
+                ]
                 tables.append(_table(name, what, raw, rows, pages * rows // size))
                 if what[0] == "virtual":
                     others.append(catalog.Other("virtual table", name, sql or ""))

@@ -58,6 +58,7 @@ class ParsedTable:
     checks: list[tuple[str, str]] = field(default_factory=list)  #: (constraint's name or "", bare expression)
     strict: bool = False
     without_rowid: bool = False
+    lost: list[str] = field(default_factory=list)  #: clauses that a catalog has no place for
 
     def column(self, name: str) -> ParsedColumn:
         """Return what is known of a column, by any spelling of its name."""
@@ -134,6 +135,8 @@ class _Reader:
                 depth += 1 if token.text == "(" else -1
             elif token.kind == "other" and token.text == ",":
                 fresh = True
+            elif token.is_word("COLLATE"):
+                self.found.lost.append(f"COLLATE {self.here.name} of the key column {found[-1]}")
             elif fresh:
                 found.append(token.name)
                 fresh = False
@@ -217,6 +220,8 @@ class _Reader:
         elif self.accept("CHECK"):
             self.found.checks.append((name, self.skip_group()))
             self.conflict()
+        elif self.accept("NOT", "NULL"):
+            self.conflict()
         elif self.accept("DEFAULT"):
             column.default = self.default()
         elif self.accept("COLLATE"):
@@ -228,11 +233,11 @@ class _Reader:
             column.stored = self.accept("STORED")
             self.accept("VIRTUAL")
         elif not self.at_end_of_item():
-            self.take()  # NOT, NULL, and whatever a later SQLite adds
+            self.take()  # NULL, and whatever a later SQLite adds
 
     def conflict(self) -> None:
         if self.accept("ON", "CONFLICT"):
-            self.take()
+            self.found.lost.append(f"ON CONFLICT {self.take().text.upper()}")
 
     def default(self) -> str:
         start = self.here.start

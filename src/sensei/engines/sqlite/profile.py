@@ -101,9 +101,9 @@ def _sample(session: base.Session, table: catalog.Table, column: catalog.Column,
     keys = [table.rowid] if table.rowid else [names.quote(c) for c in (table.primary.columns if table.primary else ())]
     shown = ", ".join(f"quote({k})" for k in keys) or "NULL"
     row = session.rows(
-        f"SELECT substr(quote({x}), 1, 80), {shown} FROM {names.qualified(table.name)}"
+        f"SELECT CAST(substr(quote({x}), 1, 80) AS BLOB), {shown} FROM {names.qualified(table.name)}"
         f" WHERE {x} IS NOT NULL AND NOT ({fits}) LIMIT 1"
     )[0]
     key = ", ".join(str(k) for k in row[1:])
     where = f" ({'rowid' if table.rowid else 'key'} {key})" if keys else ""
-    return f"{row[0]}{where}"
+    return f"{row[0].decode(errors='replace')}{where}"

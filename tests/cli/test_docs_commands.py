@@ -26,7 +26,7 @@ def shell(
     """A shell in which the documents' hosts, files and accounts exist, with the privileges that they name."""
     role = pg_server.create_role("sensei")
     target, source = make_pg_db(), pg_dataset("chinook")
-    for block in documents.blocks(GRANTS, "sql"):
+    for block in (b for b in documents.blocks(GRANTS, "sql") if "GRANT" in b.text):
         database = target if "-- on the target" in block.text else source
         database.psql(block.text.replace("DATABASE shop", f"DATABASE {database.name}"))
     shop.write(sensei.folder / "shop.db", rows=20_000)

@@ -1,0 +1,171 @@
+"""Shapes keys, checks, indexes and foreign keys for the target; what might mean something else there is listed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from sensei import catalog
+from sensei.catalog import types
+from sensei.plan import expressions, model, names
+
+if TYPE_CHECKING:  # the mapper calls these with itself
+    from sensei.plan import mapping
+
+_NUMBERS = (types.Kind.INTEGER, types.Kind.DECIMAL, types.Kind.FLOAT)
+
+
+def _rename(mapper: mapping.Mapper, table: catalog.TableName, columns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(mapper.column_names[table][c] for c in columns)
+
+
+def key(mapper: mapping.Mapper, table: catalog.Table, key: catalog.Key, kind: str) -> catalog.Key:
+    schema = mapper.table_names[table.name].schema
+    wish = key.name or names.default_name(mapper.table_names[table.name], key.columns, kind)
+    name = mapper.names.free(schema, wish) if mapper.target.capabilities.has_schemas else wish
+    _told_renamed(mapper, table, "constraint", key.name, name)
+    if key.deferrable and not mapper.same:
+        mapper.risk(
+            "low",
+            table.name,
+            None,
+            f"{key.name} is deferrable on the source; the target checks it at once",
+        )
+    if not key.nulls_distinct and not mapper.same:
+        mapper.risk("medium", table.name, None, f"{key.name} treats NULLs as equal; the target does not")
+    return dataclasses.replace(
+        key,
+        name=name,
+        columns=_rename(mapper, table.name, key.columns),
+        deferrable=key.deferrable and mapper.same,
+        deferred=key.deferred and mapper.same,
+        nulls_distinct=key.nulls_distinct or not mapper.same,
+        definition="",
+    )
+
+
+def _told_renamed(mapper: mapping.Mapper, table: catalog.Table, kind: str, old: str, new: str) -> None:
+    if old and old != new:
+        mapper.risk("info", table.name, None, f"{kind} {old} becomes {new}: the name is taken or too long")
+
+
+def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.ColumnPlan]) -> tuple[catalog.Check, ...]:
+    known = {}
+    for plan in plans:
+        if plan.source_type.kind in _NUMBERS and "TEXT" not in plan.target_native.upper():
+            known[plan.source] = expressions.CheckColumn(plan.target, "number")
+        elif plan.source_type.kind is types.Kind.TEXT and not plan.source_type.fixed:
+            known[plan.source] = expressions.CheckColumn(plan.target, "text")
+    renamed = any(a != b for a, b in mapper.column_names[table.name].items())
+    result = []
+    for n, check in enumerate(table.checks, 1):
+        if mapper.same and not renamed:
+            sql: str | None = check.sql
+        else:
+            sql = expressions.translate(check.sql, mapper.source.name, mapper.target.name, known)
+        label = check.name or f"check {n}"
+        if sql is None:
+            mapper.leave("check", f"{table.name}.{label}", "its meaning might differ on the target", check.sql)
+            continue
+        if mapper.same and (reason := mapper.missing(check.sql)):
+            mapper.leave("check", f"{table.name}.{label}", reason, check.sql)
+            continue
+        if not check.validated and not (mapper.same and mapper.target.capabilities.keys_after_load):
+            mapper.leave(
+                "check",
+                f"{table.name}.{label}",
+                "not validated on the source: rows may violate it",
+                check.sql,
+            )
+            continue
+        name = mapper.names.shorten(check.name or f"{mapper.table_names[table.name].name}_check{n}")
+        result.append(catalog.Check(name, sql, check.validated))
+    return tuple(result)
+
+
+def indexes(mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table) -> tuple[catalog.Index, ...]:
+    result = []
+    renamed = any(a != b for a, b in mapper.column_names[source.name].items())
+    for index in source.indexes:
+        label = f"{source.name}.{index.name}"
+        if not index.valid:
+            mapper.leave("index", label, "invalid on the source", index.definition)
+            continue
+        if mapper.same and renamed and (index.where or any(c.expression for c in index.columns)):
+            mapper.leave("index", label, "its expression names renamed columns", index.definition)
+            continue
+        reason = mapper.missing(*_words(index)) if mapper.same else _unportable(index)
+        if reason:
+            mapper.leave("index", label, reason, index.definition)
+            continue
+        name = mapper.names.free(target.name.schema, index.name)
+        _told_renamed(mapper, source, "index", index.name, name)
+        mapping = mapper.column_names[source.name]
+        result.append(
+            dataclasses.replace(
+                index,
+                name=name,
+                columns=tuple(
+                    dataclasses.replace(
+                        c,
+                        name=mapping[c.name] if c.name is not None else None,
+                        collation=c.collation if mapper.same else None,
+                        opclass=c.opclass if mapper.same else None,
+                    )
+                    for c in index.columns
+                ),
+                include=tuple(mapping[c] for c in index.include),
+                method=index.method if mapper.same else "btree",
+                definition="",
+            )
+        )
+    return tuple(result)
+
+
+def foreign_keys(mapper: mapping.Mapper, source: catalog.Table) -> tuple[catalog.ForeignKey, ...]:
+    """Return the table's foreign keys in the target's names; those to tables left behind are noted."""
+    result = []
+    for n, fk in enumerate(source.foreign_keys, 1):
+        parent = mapper.table_names.get(fk.table)
+        label = f"{source.name}.{fk.name or ', '.join(fk.columns)}"
+        if parent is None:
+            mapper.leave("foreign key", label, f"it points to {fk.table}, which is not migrated", fk.definition)
+            continue
+        if "(" in fk.on_delete and not mapper.target.capabilities.keys_after_load:
+            mapper.leave("foreign key", label, "the target can't set only some columns to NULL", fk.definition)
+            continue
+        if not fk.validated and not mapper.target.capabilities.keys_after_load:
+            mapper.leave("foreign key", label, "not validated on the source: rows may violate it", fk.definition)
+            continue
+        wish = fk.name or names.default_name(mapper.table_names[source.name], fk.columns, "fkey")
+        result.append(
+            dataclasses.replace(
+                fk,
+                name=mapper.names.shorten(wish) or f"fkey{n}",
+                columns=_rename(mapper, source.name, fk.columns),
+                table=parent,
+                references=_rename(mapper, fk.table, fk.references),
+                definition="",
+            )
+        )
+    return tuple(result)
+
+
+def _words(index: catalog.Index) -> list[str | None]:
+    return [index.where, *(w for c in index.columns for w in (c.expression, c.collation, c.opclass))]
+
+
+def _unportable(index: catalog.Index) -> str:
+    if index.where:
+        return "partial: its condition is not translated yet"
+    if any(c.expression for c in index.columns):
+        return "over an expression, which is not translated yet"
+    if index.method != "btree":
+        return f"the target has no {index.method} indexes"
+    if index.include:
+        return "covering columns are not carried over yet"
+    if index.unique and any(c.collation for c in index.columns):
+        return "unique under a collation that the target does not have"
+    if index.unique and not index.nulls_distinct:
+        return "treats NULLs as equal, which the target does not"
+    return ""

@@ -1,0 +1,82 @@
+"""The first and the last step of a run: what both ends looked like, and that all of it arrived."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sensei import errors
+from sensei.engines import ledger
+from sensei.plan import steps_context
+from sensei.rollback import verify
+from sensei.runner import desk as desks
+from sensei.work import fingerprint
+
+
+def before(loaded: desks.Loaded) -> fingerprint.Fingerprint:
+    """Return the fingerprint that the run began with."""
+    found = loaded.fingerprint()
+    if found is None:
+        raise errors.Fault("the fingerprint is not in the journal")
+    return found
+
+
+def fingerprint_both(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[str, Any]:
+    """Measure both ends before anything is touched."""
+    tables = [t.source.name for t in loaded.plan.tables]
+    found = fingerprint.Fingerprint(
+        fingerprint.of_source(ctx.source, ctx.source_session, tables, loaded.plan.source_marker),
+        fingerprint.of_target(ctx.target, ctx.target_session, loaded.plan.target_schemas),
+    )
+    return {"fingerprint": found.to_json()}
+
+
+def prove(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[str, Any]:
+    """Count both sides, and make sure that nobody wrote the source while it was copied."""
+    was = before(loaded)
+    _refuse_written(loaded, ctx, was)
+    missing = []
+    applied = ctx.book.applied(ctx.target_session)
+    turned_out = ctx.book.quarantine_counts(ctx.target_session, ledger.AFTER_LOAD)
+    for table in loaded.plan.tables:
+        mine = [a for a in applied if a.table == table.id and a.number >= 0]
+        read = sum(a.rows_read for a in mine)
+        rejected = sum(a.rows_quarantined for a in mine) + turned_out.get(table.id, 0)
+        there = ctx.target.engine.rows.count(ctx.target_session, table.target.name)
+        if read != was.source.rows[table.id] or there != read - rejected:
+            missing.append(
+                f"{table.id}: source {was.source.rows[table.id]}, read {read}, in quarantine {rejected},"
+                f" on the target {there}"
+            )
+    if missing:
+        raise errors.DifferenceFound(
+            f"rows don't add up: {'; '.join(missing[:10])}",
+            hint=f"sensei migrations rollback {loaded.id} --full --verify",
+            differences=missing,
+        )
+    return {"tables": len(loaded.plan.tables), "rows": sum(was.source.rows.values())}
+
+
+def _refuse_written(loaded: desks.Loaded, ctx: steps_context.Context, was: fingerprint.Fingerprint) -> None:
+    rows = ctx.source.engine.rows
+    suspects = rows.suspects(ctx.source_session, was.source.marker, [t.source.name for t in loaded.plan.tables])
+    counted = {t.id: rows.count(ctx.source_session, t.source.name) for t in loaded.plan.tables}
+    written = [
+        f"{name} had {was.source.rows[name]} rows and has {now}"
+        for name, now in counted.items()
+        if now != was.source.rows[name]
+    ]
+    if suspects or written:
+        ends = verify.Ends(ctx.source, ctx.source_session, ctx.target, ctx.target_session)
+        counts, contents, _ = verify.source_differences(
+            loaded.plan, was, ends, ctx.book, loaded.config.options.parallelism, only=suspects
+        )
+        written = counts + contents
+    if written:
+        raise errors.SourceWritten(
+            f"the source was written while it was copied: {'; '.join(written[:10])}",
+            hint=(
+                f"mode full needs a quiet source: sensei migrations rollback {loaded.id} --full --verify-source,"
+                " stop the writers, create anew"
+            ),
+            differences=written,
+        )
