@@ -26,7 +26,7 @@ _VARIABLE = (
     (re.compile(r"\b\d+(\.\d+)? s\b"), "N s"),
     (re.compile(r"\b[\d,]+ rows/s"), "N rows/s"),
     (re.compile(r"\b\d+(\.\d+)? [kMG]?B\b"), "N B"),
-    (re.compile(r"process \d+ on \S+"), "process PID on HOST"),
+    (re.compile(r"process \d+( on \S+)?"), "process PID"),
     (re.compile(r"\S+@\S+(?= (planned|running|completed|step|lease|rolling|created|rollback|evidence|paused))"), "WHO"),
     (re.compile(r"\b[0-9a-f]{16,64}\b"), "HASH"),
     (re.compile(r"answers: (\w+) [\d.]+( \([^)]*\))?"), r"answers: \1 VERSION"),

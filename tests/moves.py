@@ -56,9 +56,7 @@ class Move:
 
     def verify(self, expect: int = 0) -> dict[str, Any]:
         """The document of verify-rollback."""
-        found: dict[str, Any] = self.sensei(
-            "migrations", "verify-rollback", self.id, json=True, expect=expect
-        ).data
+        found: dict[str, Any] = self.sensei("migrations", "verify-rollback", self.id, json=True, expect=expect).data
         return found
 
     def script(self, name: str = "rollback.sql") -> Path:

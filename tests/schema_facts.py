@@ -153,8 +153,7 @@ def _shape_postgres(end: servers.Database, table: Table) -> Shape:
             if identity or (default or "").startswith("nextval("):
                 found.numbered.add(column)
                 at = ask(
-                    "SELECT pg_sequence_last_value(pg_get_serial_sequence(%(t)s,"
-                    f" {servers.literal(column)})::regclass)"
+                    f"SELECT pg_sequence_last_value(pg_get_serial_sequence(%(t)s, {servers.literal(column)})::regclass)"
                 )
                 found.position = at[0][0]
             elif (default and default != "NULL") or (domain and domain[0][1]):
@@ -174,9 +173,7 @@ def _shape_postgres(end: servers.Database, table: Table) -> Shape:
                 found.checks.append(definition)
             elif kind == "f":
                 words = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
-                found.foreign.add(
-                    Foreign(tuple(columns), parent, tuple(references), words[deleted], words[updated])
-                )
+                found.foreign.add(Foreign(tuple(columns), parent, tuple(references), words[deleted], words[updated]))
         for index, unique, columns in ask(
             "SELECT relname, indisunique, ARRAY(SELECT pg_get_indexdef(indexrelid, n, false) || CASE WHEN"
             " indoption[n - 1] & 1 = 1 THEN ' DESC' ELSE '' END FROM generate_series(1, indnkeyatts) n)"
@@ -230,9 +227,7 @@ def _shape_sqlite(path: Path, table: str) -> Shape:
         references = [r[4] for r in rows]
         if references[0] is None:
             references = list(_shape_sqlite(path, parent).primary)
-        found.foreign.add(
-            Foreign(tuple(r[3] for r in rows), parent, tuple(references), rows[0][5], rows[0][6])
-        )
+        found.foreign.add(Foreign(tuple(r[3] for r in rows), parent, tuple(references), rows[0][5], rows[0][6]))
     # Word by word, strings aside: enough for the sample databases, which have no column of that name.
     found.checks = re.findall(r"\bCHECK\b", re.sub(r"'[^']*'|\"[^\"]*\"", "x", sql), re.IGNORECASE)
     return found

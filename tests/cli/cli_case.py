@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import sqlite3
@@ -11,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import pytest
+from unittest import mock
 
 import reader
 import servers
@@ -192,24 +193,24 @@ def missing(keys: Iterable[str], document: Mapping[str, Any]) -> list[str]:
     return [k for k in keys if k not in document]
 
 
+@dataclass(frozen=True)
 class InProcess:
     """The command line called as a function, for what needs no process of its own; --json always."""
 
-    def __init__(self, case: Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.capsys = capsys
-        for name in list(os.environ):
-            if name.startswith(("PG", "SENSEI_")) and not name.startswith("SENSEI_TEST_"):
-                monkeypatch.delenv(name)
-        for name, value in case.sensei.environment().items():
-            if name.startswith("SENSEI_"):
-                monkeypatch.setenv(name, value)
-        monkeypatch.chdir(case.sensei.folder)
-        monkeypatch.setattr("sys.stdin", open(os.devnull))  # noqa: SIM115 - closed with the test's process
+    sensei: Sensei
 
-    def __call__(self, *words: str | Path) -> tuple[int, dict[str, Any]]:
+    def __call__(self, *words: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
         """Return the exit code and the document of stdout."""
         from sensei.cli import app
 
-        self.capsys.readouterr()
-        code = app.run([*map(str, words), "--json"])
-        return code, json.loads(self.capsys.readouterr().out)
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.sensei.environment(env), clear=True),
+            mock.patch("sys.stdin", io.StringIO()),
+            contextlib.chdir(self.sensei.folder),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = app.run([*map(str, words), "--json"])
+        readable(err.getvalue())
+        return code, json.loads(out.getvalue())

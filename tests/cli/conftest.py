@@ -36,8 +36,6 @@ def case(
 
 
 @pytest.fixture
-def call(
-    files: cli_case.Case, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> cli_case.InProcess:
-    """Calls the command line in this process, in the home of `files`."""
-    return cli_case.InProcess(files, monkeypatch, capsys)
+def call(sensei: Sensei) -> cli_case.InProcess:
+    """Calls the command line in this process."""
+    return cli_case.InProcess(sensei)

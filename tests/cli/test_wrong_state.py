@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
 import cli_case
+import servers
 from cli_case import Case, InProcess, refusal
+from fix_sensei import Sensei, wait_until
 
 CRASH = "journal:step_begun:copy:before"
 
@@ -33,36 +37,49 @@ HINTS = {
 WORDS = {"cancel": ["--reason", "no"], "rollback": ["--full"]}
 
 
-@pytest.fixture
-def states(files: Case, call: InProcess) -> dict[str, str]:
-    """A migration in each state, by state."""
+@dataclass(frozen=True)
+class States:
+    """A migration in each state, by state, all in one home."""
+
+    case: Case
+    call: InProcess
+    ids: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[States]:
+    """Made once; the tests leave every migration in its state."""
+    sensei = Sensei(folder := tmp_path_factory.mktemp("states"), folder / "home")
+    files = cli_case.new_case(sensei, ("sqlite", "sqlite"), no_server)
+    call = InProcess(sensei)
     made = {}
     for state in HINTS:
-        files.config["connections"]["there"] = f"sqlite:///{files.sensei.folder}/{state}.db"
-        made[state] = str(call("migrations", "create", "--config", files.file())[1]["id"])
+        files.config["connections"]["there"] = f"sqlite:///{folder}/{state}.db"
+        made[state] = str(call("migrations", "create", "--config", files.file(name=f"{state}.yaml"))[1]["id"])
     for state in ("running", "paused", "failed"):
         files.run("migrations", "start", made[state], crash_at=CRASH)
     for state in ("completed", "rolled_back"):
         files.run("migrations", "start", made[state])
     assert call("migrations", "pause", made["paused"])[0] == 0
-    cli_case.fill(files.source, "CREATE TABLE more (a); ALTER TABLE orders ADD COLUMN extra text")
-    cli_case.fill(files.source, "ALTER TABLE orders DROP COLUMN extra; DROP TABLE more")
     cli_case.fill(files.source, "INSERT INTO customers (id, name) VALUES (9, 'late')")
     files.run("migrations", "resume", made["failed"], expect=4)
     assert call("migrations", "rollback", made["rolled_back"], "--full")[0] == 0
     assert call("migrations", "cancel", made["cancelled"], "--reason", "no")[0] == 0
     for state, migration in made.items():
         assert call("migrations", "status", migration)[1]["status"] == state
-    return made
+    yield States(files, call, made)
+    sensei.kill9_all()
 
 
-def test_each_command_in_each_wrong_state_names_the_right_one(
-    files: Case, call: InProcess, states: dict[str, str]
-) -> None:
-    tried = 0
+def no_server(*_: object, **__: object) -> servers.Database:
+    raise AssertionError("no server is needed here")
+
+
+def test_each_command_in_each_wrong_state_names_the_right_one(states: States) -> None:
+    tried, call = 0, states.call
     for command, fits in FITS.items():
         for state in HINTS.keys() - fits:
-            migration = states[state]
+            migration = states.ids[state]
             code, document = call("migrations", command, migration, *WORDS.get(command, []))
             where = f"{command} while {state}: {document}"
             assert code == 3, where
@@ -78,32 +95,33 @@ def test_each_command_in_each_wrong_state_names_the_right_one(
     assert tried == len(FITS) * len(HINTS) - sum(map(len, FITS.values()))
 
 
-def test_what_fits_twice_does_nothing_the_second_time(call: InProcess, states: dict[str, str]) -> None:
-    assert call("migrations", "pause", states["paused"])[0] == 0
-    code, document = call("migrations", "rollback", states["rolled_back"], "--full", "--dry-run")
+def test_what_fits_twice_does_nothing_the_second_time(states: States) -> None:
+    assert states.call("migrations", "pause", states.ids["paused"])[0] == 0
+    over = states.ids["rolled_back"]
+    code, document = states.call("migrations", "rollback", over, "--full", "--dry-run")
     assert (code, document["statements"]) == (0, [])
-    assert call("migrations", "rollback", states["rolled_back"], "--full")[0] == 0
+    assert states.call("migrations", "rollback", over, "--full")[0] == 0
 
 
-def test_a_failed_migration_says_why_and_what_to_do(files: Case, states: dict[str, str]) -> None:
-    shown = files.run("migrations", "status", states["failed"]).stdout
+def test_a_failed_migration_says_why_and_what_to_do(states: States) -> None:
+    shown = states.case.run("migrations", "status", states.ids["failed"]).stdout
     assert "failed: " in shown
     assert "customers" in shown
     assert "time pressure" in shown
-    assert f"next: sensei migrations resume {states['failed']}" in shown
+    assert f"next: sensei migrations resume {states.ids['failed']}" in shown
 
 
-def test_a_dead_runner_is_told_by_status_and_watch(files: Case, states: dict[str, str]) -> None:
+def test_a_dead_runner_is_told_by_status_and_watch(states: States) -> None:
     for command in ("status", "watch"):
-        shown = files.run("migrations", command, states["running"]).stdout
+        shown = states.case.run("migrations", command, states.ids["running"]).stdout
         assert "ran it and is gone" in shown
-        assert f"sensei migrations resume {states['running']}" in shown
+        assert f"sensei migrations resume {states.ids['running']}" in shown
 
 
-def test_a_cancelled_plan_has_no_rollback_script(files: Case, states: dict[str, str]) -> None:
-    words = ["migrations", "rollback-script", states["cancelled"], "--output", "x.sql"]
-    refusal(files, words, "wrong_state", 3, "cancelled", "create")
-    assert not (files.sensei.folder / "x.sql").exists()
+def test_a_cancelled_plan_has_no_rollback_script(states: States) -> None:
+    words = ["migrations", "rollback-script", states.ids["cancelled"], "--output", "x.sql"]
+    refusal(states.case, words, "wrong_state", 3, "cancelled", "create")
+    assert not (states.case.sensei.folder / "x.sql").exists()
 
 
 # Ids
@@ -151,8 +169,6 @@ def test_a_second_runner_is_refused_and_told_who_holds_it(files: Case) -> None:
     )
     migration = files.create({"options": {"chunk_rows": 100, "parallelism": 1}})
     first = files.sensei.spawn("migrations", "start", migration)
-    from fix_sensei import wait_until
-
     wait_until(lambda: "copying" in first.so_far().stderr, what="the copy")
     for command in ("start", "resume", "cancel"):
         result = files.run("migrations", command, migration, *WORDS.get(command, []), json=True, expect=3)

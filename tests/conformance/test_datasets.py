@@ -255,9 +255,7 @@ def _new_rows_get_fresh_numbers(way: Direction, target: moves.End) -> None:
     else:
         schema = "production" if way.data == "adventureworks" else "public"
         highest = target.value(f'SELECT max("{key}") FROM {schema}."{table}"')
-        new = target.value(
-            f'INSERT INTO {schema}."{table}" ("{column}") VALUES (%s) RETURNING "{key}"', [value]
-        )
+        new = target.value(f'INSERT INTO {schema}."{table}" ("{column}") VALUES (%s) RETURNING "{key}"', [value])
         target.execute(f'DELETE FROM {schema}."{table}" WHERE "{key}" = %s', [new])
         for sequence, owner, owned in schema_facts.owned_sequences(target):
             most = target.value(f"SELECT max({owned}) FROM {owner}")

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import extreme_values
 import pytest
 
-import extreme_values
 import fix_postgres
 import fix_sensei
 import moves
@@ -69,7 +69,9 @@ def _all_else_is_equal(move: moves.Move, natives: Iterable[str], quarantined: Ma
         table = _name(native)
         if quarantined.get(table):
             _forget(move.source, table, quarantined[table])
-        differences += [f"{native}: {d}" for d in reader.compare_tables(move.source, table, move.target, table, key=["id"])]
+        differences += [
+            f"{native}: {d}" for d in reader.compare_tables(move.source, table, move.target, table, key=["id"])
+        ]
     assert differences == []
 
 
@@ -126,6 +128,14 @@ def test_extreme_values_of_sqlite_arrive_exactly(
     _all_else_is_equal(move, extreme_values.SQLITE, {})
 
 
+def _stored(path: Path, native: str) -> dict[int, Any]:
+    """What SQLite made of the values: its affinities turn some into others."""
+    connection = sqlite3.connect(path)
+    found = dict(connection.execute(f"SELECT id, v FROM {_name(native)}"))
+    connection.close()
+    return found
+
+
 def test_misfits_of_sqlite_are_announced_quarantined_and_counted(
     sensei: fix_sensei.Sensei, pg_db: servers.Database, tmp_path: Path
 ) -> None:
@@ -134,7 +144,9 @@ def test_misfits_of_sqlite_are_announced_quarantined_and_counted(
     good = {native: extreme_values.SQLITE.get(native, [None])[0] for native in extreme_values.MISFITS}
     _fill_sqlite(source, {native: [good[native], *bad] for native, bad in extreme_values.MISFITS.items()})
     move = moves.plan_move(sensei, source, pg_db)
-    announced = {r["table"]: r["reason"] for r in move.plan["risks"] if r["column"] == "v" and "quarantine" in r["reason"]}
+    announced = {
+        r["table"]: r["reason"] for r in move.plan["risks"] if r["column"] == "v" and "quarantine" in r["reason"]
+    }
     move.start()
 
     found = _quarantined(move)
@@ -143,13 +155,15 @@ def test_misfits_of_sqlite_are_announced_quarantined_and_counted(
         missed = [bad[n - 1] for n in range(1, len(bad) + 1) if n not in rows]
         assert missed == [], f"{native}: {missed} went through"
         assert 0 not in rows, f"{native}: {rows[0]}"
-        assert f"{len(bad)} of {len(bad) + 1}" in announced[_name(native)]
+        # A NUL in a text is only seen by the server that can't hold it: no scan of the plan counts it.
+        seen = sum(1 for v in bad if not (isinstance(v, str) and "\x00" in v))
+        assert f"{seen} of {len(bad) + 1}" in announced[_name(native)]
+        stored = _stored(source, native)
         for n, row in rows.items():
             assert row["reason"], row
-            value = bad[n - 1]
-            if isinstance(value, str):
-                assert value.replace("\x00", "") in row["row"]["v"].replace("\x00", "") or row["row"]["v"], row
-            assert row["row"]["v"] is not None
+            assert row["column"] == "v" or "\x00" in str(stored[n]), row
+            shown = stored[n].hex() if isinstance(stored[n], bytes) else str(stored[n])
+            assert row["row"]["v"] == shown, row
     _all_else_is_equal(move, extreme_values.MISFITS, found)
 
     status = move.status()
@@ -203,7 +217,9 @@ def test_rows_that_break_a_constraint_are_quarantined_with_all_that_hangs_on_the
     assert pg_db.query("SELECT code FROM parents ORDER BY 1") == [("a",), ("b",)]
     assert pg_db.query("SELECT id FROM children ORDER BY 1") == [(1,), (3,), (4,)]
     assert pg_db.query("SELECT id FROM grandchildren ORDER BY 1") == [(1,), (4,)]
-    unproven = pg_db.query("SELECT conname FROM pg_constraint WHERE NOT convalidated AND connamespace::regnamespace::text = 'public'")
+    unproven = pg_db.query(
+        "SELECT conname FROM pg_constraint WHERE NOT convalidated AND connamespace::regnamespace::text = 'public'"
+    )
     assert unproven == []
     status = move.status()
     assert status["errors"]["total"] == 7
@@ -245,8 +261,10 @@ def test_stop_ends_with_6_keeps_everything_and_goes_on_once_the_row_is_mended(
     move = moves.plan_move(sensei, source, pg_db, options={"on_row_error": "stop"})
     stopped = move.start(json=True, expect=6)
     details = stopped.data["error"]
-    assert "three" in str(details) or "2" in str(details["details"]["key"])
-    assert details["details"]["key"] == {"id": "2"}
+    assert (details["details"]["key"], details["details"]["column"]) == ({"id": "2"}, "v")
+    assert details["message"] == (
+        'v_integer: the row {"id": "2"} can\'t be carried: v: stored as text, which does not conform to int64'
+    )
     status = move.status()
     assert (status["status"], status["errors"]["total"]) == ("failed", 0)
     assert reader.snapshot(source, file_bytes=True) == before

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import tomllib
 from importlib import metadata
 
 import documents
-from sensei import errors, states
+import pydantic
+from sensei import config, engines, errors, states
+from sensei.catalog import types
+from sensei.config import complaints, migration
+from sensei.engines.sqlite import declared
 
 ROOT = documents.ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -110,3 +115,90 @@ def test_every_error_is_explained_with_its_code_exit_code_and_meaning() -> None:
     real = {one("").code: (one.exit_code, inspect.getdoc(one)) for one in tree}
     assert said == real
     assert all(row[3] for row in _rows("errors.md"))
+
+
+# -- type mappings
+
+_FROM_POSTGRES = {
+    "smallint": types.LogicalType(types.Kind.INTEGER, bits=16),
+    "integer": types.LogicalType(types.Kind.INTEGER, bits=32),
+    "bigint": types.LogicalType(types.Kind.INTEGER, bits=64),
+    "numeric(12,2)": types.LogicalType(types.Kind.DECIMAL, precision=12, scale=2),
+    "numeric(38,10)": types.LogicalType(types.Kind.DECIMAL, precision=38, scale=10),
+    "numeric": types.LogicalType(types.Kind.DECIMAL),
+    "real": types.LogicalType(types.Kind.FLOAT, bits=32),
+    "double precision": types.LogicalType(types.Kind.FLOAT, bits=64),
+    "boolean": types.LogicalType(types.Kind.BOOLEAN),
+    "text": types.LogicalType(types.Kind.TEXT),
+    "character varying(80)": types.LogicalType(types.Kind.TEXT, length=80),
+    "character(3)": types.LogicalType(types.Kind.TEXT, length=3, fixed=True),
+    "bytea": types.LogicalType(types.Kind.BYTES),
+    "date": types.LogicalType(types.Kind.DATE),
+    "time": types.LogicalType(types.Kind.TIME),
+    "timestamp": types.LogicalType(types.Kind.TIMESTAMP),
+    "timestamp with time zone": types.LogicalType(types.Kind.TIMESTAMPTZ),
+    "uuid": types.LogicalType(types.Kind.UUID),
+    "json": types.LogicalType(types.Kind.JSON),
+    "jsonb": types.LogicalType(types.Kind.JSONB),
+    "integer[]": types.LogicalType(types.Kind.NATIVE, native="integer[]"),
+    "interval": types.LogicalType(types.Kind.NATIVE, native="interval"),
+}
+_FROM_SQLITE = (
+    "INTEGER", "SMALLINT", "DECIMAL(10,2)", "NUMERIC", "REAL", "DOUBLE", "BOOLEAN", "TEXT", "VARCHAR(80)", "CHAR(3)",
+    "BLOB", "DATE", "TIME", "TIMESTAMP", "DATETIME", "TIMESTAMPTZ", "UUID", "JSON", "JSONB",
+)  # fmt: skip
+
+
+def _mapping(said: str, mapped: types.Mapped) -> list[str]:
+    native = f"`{mapped.native}`" if mapped.native else "not carried"
+    return [f"`{said}`", native, str(mapped.there), str(mapped.back), mapped.reason]
+
+
+def test_the_tables_of_types_are_what_the_engines_choose() -> None:
+    postgres, sqlite = engines.by_name("postgres"), engines.by_name("sqlite")
+    expected = [_mapping(t, sqlite.ddl.map_type(of, "postgres", None)) for t, of in _FROM_POSTGRES.items()]
+    expected += [_mapping(t, postgres.ddl.map_type(declared.logical(t), "sqlite", None)) for t in _FROM_SQLITE]
+    said = [row for row in _rows("engines.md") if len(row) == 5]
+    assert said == expected, "\n" + "\n".join("| " + " | ".join(row) + " |" for row in expected)
+
+
+# -- the migration file
+
+
+def _keys(model: type[pydantic.BaseModel], path: str = "") -> dict[str, str]:
+    """Every key of the file -> its default as it would be written; sections and lists of sections hold more keys."""
+    found: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        key = f"{path}{field.alias or name}"
+        inner = next(complaints._models(field.annotation), None)
+        if inner is not None:
+            listed = "[]" if "tuple[" in str(field.annotation) else ""
+            named = ".NAME" if "dict[" in str(field.annotation) else ""
+            found |= _keys(inner, f"{key}{listed}{named}.")
+        else:
+            default = field.default_factory() if field.default_factory is not None else field.default  # type: ignore[call-arg]
+            found[key + (".NAME" if "dict[" in str(field.annotation) else "")] = _written(field.is_required(), default)
+    return found
+
+
+def _written(required: bool, default: object) -> str:
+    if required:
+        return "required"
+    if default is None or default == () or default == {}:
+        return ""
+    text = json.dumps(list(default) if isinstance(default, tuple) else default)
+    return f"`{text}`" if text[0] in "[{" else f"`{text.strip(chr(34))}`"
+
+
+def test_every_key_of_the_migration_file_is_explained_with_its_default() -> None:
+    said = {row[0].strip("`"): row[1] for row in _rows("configuration.md") if len(row) == 4}
+    real = _keys(migration.MigrationConfig)
+    assert said == real, "\n" + "\n".join(f"| `{k}` | {v} |" for k, v in real.items())
+    assert {row[3].split(":")[0] for row in _rows("configuration.md") if len(row) == 4} <= {"yes", "checked", "blocks"}
+
+
+def test_migration_files_in_the_documents_are_valid() -> None:
+    files = [b for d in documents.DOCUMENTS for b in documents.blocks(d, "yaml")]
+    assert files
+    for block in files:
+        config.loads(block.text, str(block))

@@ -15,6 +15,8 @@ from sensei.catalog import floattext
 from sensei.catalog.types import Kind, LogicalType
 
 NULL = "\\N"
+#: Begins the field that stands for a value which its column's type does not promise: no target accepts it.
+MISFIT = "sensei-misfit:"
 
 # PostgreSQL writes exactly these escapes; its reader knows more, see `unescape`.
 _ESCAPES = {"\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r"}

@@ -70,7 +70,7 @@ def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset
             try:
                 run.steps(ctx)
             except (errors.Paused, KeyboardInterrupt) as pause:
-                return run.paused(str(pause) or held.reason, began)
+                return run.paused(held.reason or str(pause), began)
             except errors.TakenOver:
                 raise
             except errors.SenseiError as error:
@@ -93,6 +93,7 @@ class _Run:
         self.source, self.target = loaded.sides()
         self.report = progress.Report(desk, loaded)
         self.journaled = desk.store.steps(self.id)
+        self.script = script.template(loaded)
 
     @contextlib.contextmanager
     def context(self) -> Iterator[steps_context.Context]:
@@ -194,7 +195,7 @@ class _Run:
 
     def _done(self, step: model.Step, facts: dict[str, Any]) -> None:
         self.desk.store.step(self.id, step.id, StepState.DONE, facts, self.desk.actor)
-        script.renew(self.desk, self.loaded, f"after step {step.id}")
+        script.renew(self.desk, self.loaded, f"after step {step.id}", self.script)
 
     def _ledger(self, ctx: steps_context.Context, step: model.Step) -> None:
         begun = self._state(step.id) is StepState.DONE

@@ -19,9 +19,19 @@ def text(loaded: desks.Loaded, state: str) -> str:
     return rollback.script(loaded.plan, engine, loaded.id, loaded.config.options.evidence, state)
 
 
-def renew(desk: desks.Desk, loaded: desks.Loaded, state: str) -> str:
+#: Stands for the state until it is known: all else of a script depends on the plan alone. Only its first place is
+#: filled in: the head comes first, and names of objects, which might hold anything, after it.
+_STATE = "@STATE@"
+
+
+def template(loaded: desks.Loaded) -> str:
+    """Return the script with a gap for the state, for a run that renews it after each of thousands of steps."""
+    return text(loaded, _STATE)
+
+
+def renew(desk: desks.Desk, loaded: desks.Loaded, state: str, made: str | None = None) -> str:
     """Write the script anew into the artifacts; the old one stays whole until the new one is."""
-    body = text(loaded, state)
+    body = text(loaded, state) if made is None else made.replace(_STATE, " ".join(state.split()), 1)
     place = home.artifacts(loaded.id) / "rollback.sql"
     fresh = home.private_file(place.with_suffix(".new"))
     fresh.write_text(body, encoding="utf-8")

@@ -285,7 +285,7 @@ def _reject(task: ChunkTask, row: bytes | base.Row, position: int, error: errors
     values = readable(row, names)
     key = {names[i]: values[names[i]] for i in task.key_positions} or {"position": str(position)}
     key_text = json.dumps(key, ensure_ascii=False)
-    column = str(error.details.get("column") or "")
+    column, reason = _misfit(task, values) or (str(error.details.get("column") or ""), error.message)
     if error.duplicate:
         # What the ledger says is not there can't be a duplicate of our own making, unless the target holds a row
         # of this key that no chunk of the ledger explains. Losing a row to that would be losing it in silence.
@@ -295,12 +295,12 @@ def _reject(task: ChunkTask, row: bytes | base.Row, position: int, error: errors
         )
     if not task.quarantine:
         raise errors.StoppedByRule(
-            f"{table}: the row {key_text} can't be carried: {error.message}",
+            f"{table}: the row {key_text} can't be carried: {f'{column}: ' if column else ''}{reason}",
             hint=f"mend the row or set on_row_error: quarantine, then sensei migrations resume {task.migration}",
             table=table,
             key=key,
             column=column,
-            reason=error.message,
+            reason=reason,
         )
     return ledger.Rejected(
         table,
@@ -308,19 +308,35 @@ def _reject(task: ChunkTask, row: bytes | base.Row, position: int, error: errors
         position,
         key_text,
         column,
-        error.message,
+        reason,
         json.dumps(values, ensure_ascii=False),
     )
+
+
+def _misfit(task: ChunkTask, values: dict[str, str | None]) -> tuple[str, str] | None:
+    """Return (column, reason) of a value that its source's column does not promise; shows it bare in `values`."""
+    found = None
+    for column in task.read.columns:
+        text = values[column.name]
+        if text is not None and text.startswith(rowtext.MISFIT):
+            kind, _, shown = text.removeprefix(rowtext.MISFIT + " ").partition(" ")
+            values[column.name] = shown
+            found = found or (column.name, f"stored as {kind}, which does not conform to {column.type}")
+    return found
 
 
 def readable(row: bytes | base.Row, names: list[str]) -> dict[str, str | None]:
     """Return a row's values by column as canonical text."""
     if isinstance(row, bytes):
         fields = rowtext.split_line(row)
-        if len(fields) > len(names):  # the loud form of a value that no text could say
-            names = [*names, *(f"misfit {i}" for i in range(1, len(fields) - len(names) + 1))]
+        at = 0
+        while len(fields) > len(names) and at < len(fields) - 1:
+            # Where a column takes any text, a misfit is made loud by one field too many behind it.
+            if (fields[at] or b"").startswith(rowtext.MISFIT.encode()) and not fields[at + 1]:
+                del fields[at + 1]
+            at += 1
         return {
-            name: None if value is None else rowtext.unescape(value.decode("utf-8", "backslashreplace"))
+            name: None if value is None else value.decode("utf-8", "backslashreplace")
             for name, value in zip(names, fields, strict=False)
         }
     return {name: value_text(value) for name, value in zip(names, row, strict=True)}

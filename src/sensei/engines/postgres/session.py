@@ -108,6 +108,10 @@ def translate(exc: BaseException, side: str = "", *, committing: bool = False) -
     return found
 
 
+#: Where COPY says which column it was at; a name with a comma or a colon is taken up to it.
+_COPY_COLUMN = re.compile(r"^COPY .*, line \d+, column ([^\n]*?)(?::|$)", re.MULTILINE)
+
+
 def _translate(exc: BaseException, committing: bool) -> errors.SenseiError:
     text = str(exc).strip()
     if isinstance(exc, (ValueError, UnicodeError)):  # the driver refuses NUL and lone surrogates by itself
@@ -134,7 +138,10 @@ def _translate(exc: BaseException, committing: bool) -> errors.SenseiError:
         if (value := getattr(diag, key, None))
     }
     if state.startswith(_DATA):
-        rejected = errors.DataRejected(text, sqlstate=state, **details)
+        place = _COPY_COLUMN.search(details.get("context", ""))
+        column = details.get("column_name") or (place[1] if place else None)
+        said = ": ".join(p for p in (getattr(diag, "message_primary", None), getattr(diag, "message_detail", None)) if p)
+        rejected = errors.DataRejected(said or text, sqlstate=state, **({"column": column} if column else {}), **details)
         rejected.duplicate = state == "23505"
         return rejected
     if state == "42501":

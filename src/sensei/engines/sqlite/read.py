@@ -192,6 +192,6 @@ def _escape(value: bytes | None, null: bytes) -> bytes:
     for special, escape in _ESCAPES:
         if special in value:
             value = value.replace(special, escape)
-    if value.startswith(b"sensei-misfit:") and value.endswith(_FIELD):
+    if value.startswith(rowtext.MISFIT.encode()) and value.endswith(_FIELD):
         return value.removesuffix(_FIELD) + b"\t"
     return value

@@ -12,8 +12,8 @@ from sensei.catalog import rowtext
 from sensei.catalog.types import Kind, LogicalType
 from sensei.engines.sqlite import declared, names
 
-#: Begins what stands for a value that no typed target accepts, so that the row is rejected there.
-MISFIT = "sensei-misfit:"
+#: Longest value, in characters, that is shown whole where it stands for itself in the quarantine.
+SHOWN = 10_000
 #: Splits fields inside SQLite; in a text it makes the field count wrong, which every target rejects, too.
 FIELD = "\x1f"
 
@@ -43,8 +43,10 @@ def text_of(value: Any, type: LogicalType) -> str | None:
 
 def misfit(value: Any, type: LogicalType) -> str:
     """Return the text that stands for a value that does not conform."""
-    shown = value.hex()[:80] if isinstance(value, bytes) else str(value)[:80]
-    said = f"{MISFIT} {_CLASS.get(value.__class__, 'text')} {shown}"
+    shown = value.hex() if isinstance(value, bytes) else str(value)
+    if len(shown) > SHOWN:
+        shown = f"{shown[:SHOWN]}… ({len(shown)} characters in all)"
+    said = f"{rowtext.MISFIT} {_CLASS.get(value.__class__, 'text')} {shown}"
     return said + FIELD if type.kind in _TAKES_ANY_TEXT else said
 
 
