@@ -126,6 +126,9 @@ def test_extreme_values_of_sqlite_arrive_exactly(
     move.start()
     assert _quarantined(move) == {}
     _all_else_is_equal(move, extreme_values.SQLITE, {})
+    if target_engine == "postgres":
+        told = {r["table"]: r["reason"] for r in move.plan["risks"]}
+        assert "longer than" in told["v_varchar_3"]
 
 
 def _stored(path: Path, native: str) -> dict[int, Any]:

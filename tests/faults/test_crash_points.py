@@ -43,13 +43,16 @@ def bench(
 
 
 #: Points that get a case of their own; with SENSEI_TEST_THOROUGH every point does, which takes minutes.
-_ALONE = ("chunk:", "step:", "ledger:", "script:", "journal:transition", "journal:step_done:copy", "journal:lease")
+_ALONE = (
+    "chunk:", "step:", "ledger:", "script:", "journal:transition", "journal:lease",
+    "journal:step_begun:copy", "journal:step_done:copy",
+)  # fmt: skip
 #: Of these, the last passing gets one too.
 _LAST = ("chunk:", "ledger:", "script:", "journal:transition")
 #: Passed by the clock as well, so not every run passes them as often.
 _TIMED = "journal:progress"
 #: After a death before it, the next run passes it only further on: out of turn.
-_OUT_OF_TURN = ("chunk:", "script:", _TIMED)
+_OUT_OF_TURN = ("chunk:", "script:", "ledger:plan_chunks", "journal:step_begun:copy", "journal:step_done:copy", _TIMED)
 
 
 def _learn(bench: crash_cases.Bench) -> tuple[list[str], list[str]]:

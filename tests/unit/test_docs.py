@@ -202,3 +202,37 @@ def test_migration_files_in_the_documents_are_valid() -> None:
     assert files
     for block in files:
         config.loads(block.text, str(block))
+
+
+# -- private places
+
+#: Written in pieces, so that this file does not hold what it looks for.
+_PRIVATE = re.compile(
+    "|".join(
+        (
+            r"(?<![\w.~})-])/(?:" + "|".join(("ro" + "ot", "wo" + "rk", "fa" + "rm")) + r")(?:/|\b)",
+            "py" + r"pi\.(?:org|python)",
+            "python" + "hosted",
+            r"--(?:extra-)?index" + "-url",
+            "registry" + r"\.npm",
+        )
+    )
+)
+
+
+def test_no_file_names_a_package_registry_or_a_place_on_somebodys_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    found = []
+    for name in sorted(set(listed.decode().split("\0"))):
+        path = ROOT / name
+        if not name or not path.is_file() or path.suffix == ".xz":
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            if hit := _PRIVATE.search(line):
+                found.append(f"{name}:{number}: {hit[0]}")
+    assert not found, "\n".join(found)

@@ -44,5 +44,7 @@ def export(
     except FileExistsError as error:
         raise errors.BadInput(f"{output_file} is already there", hint="name another file") from error
     except OSError as error:
-        raise errors.BadInput(f"{output_file} can't be written: {error.strerror}") from error
+        raise errors.BadInput(
+            f"{output_file} can't be written: {error.strerror}", hint="name a file in a folder that you can write to"
+        ) from error
     output.result({"written": str(output_file)}, [f"the public key is in {output_file}"], [str(output_file)])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sensei import errors, rollback, states
+from sensei import catalog, errors, rollback, states
 from sensei.config import home
 from sensei.plan import steps
 from sensei.rollback import verify
@@ -85,7 +85,6 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
             )
         _, target = loaded.sides()
         book = loaded.book()
-        before = loaded.fingerprint()
         try:
             with target.session(f"sensei {migration} rollback") as session:
                 world.refuse_other_target(loaded, target, session)
@@ -99,28 +98,30 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
                         loaded.plan, target, session, book, loaded.config.options.evidence, desk.screen.say
                     )
                 )
+                made = {name for _, _, name, _ in book.objects(session)} if book.exists(session) else set()
         except errors.SenseiError as error:
             desk.store.append(migration, "rollback_stopped", {"code": error.code, "message": error.message}, desk.actor)
             raise
-        _journal(desk, loaded, walked, before)
+        _journal(desk, loaded, made)
         desk.store.transition(
             migration, State.ROLLED_BACK, desk.actor, payload={"statements": walked.done, "already": walked.already}
         )
         script.renew(desk, desk.load(migration), "rolled back")
 
 
-def _journal(
-    desk: desks.Desk, loaded: desks.Loaded, walked: rollback.Walked, before: fingerprint.Fingerprint | None
-) -> None:
+def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName]) -> None:
+    """Note what was taken back, and what of it is kept; `made` is what the target's ledger says was there.
+
+    Each part is looked at by itself: an earlier rollback may have been cut off between any two.
+    """
     journaled = desk.store.steps(loaded.id)
     keep = rollback.keeps(loaded.plan, loaded.config.options.evidence)
     known = {str(e.get("object")) for e in desk.store.evidence(loaded.id)}
     for step, kind, name in reversed(steps.objects(loaded.plan)):
         record = journaled.get(step.id)
-        if record is None or record.state is StepState.UNDONE:
-            continue
-        desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name)}, desk.actor)
-        if keep and kind != "schema" and str(name) not in known:
+        if record is not None and record.state is not StepState.UNDONE:
+            desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name)}, desk.actor)
+        if keep and kind != "schema" and name in made and str(name) not in known:
             desk.store.add_evidence(
                 loaded.id,
                 {

@@ -61,4 +61,6 @@ def write(desk: desks.Desk, loaded: desks.Loaded, output: Path, force: bool) -> 
             f"{output} is already there", hint="name another file, or say --yes to write over it"
         ) from error
     except OSError as error:
-        raise errors.BadInput(f"{output} can't be written: {error.strerror}") from error
+        raise errors.BadInput(
+            f"{output} can't be written: {error.strerror}", hint="name a file in a folder that you can write to"
+        ) from error

@@ -29,6 +29,8 @@ def engine() -> base.Engine:
         ledger_prefix='"sensei_".',
         # Not IF NOT EXISTS: that asks for the right to create even where the schema is there.
         ledger_setup=(
+            # Two migrations into one database may come here at once, and IF NOT EXISTS does not keep them apart.
+            "SELECT pg_catalog.pg_advisory_xact_lock(7310576853)",
             "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'sensei_')"
             ' THEN CREATE SCHEMA "sensei_"; END IF; END $$',
         ),

@@ -123,9 +123,9 @@ class Undo:
         shared = [n for n in names if plain.count(n.name) > 1]
         there = dict.fromkeys([*plain, *map(_fresh, shared)])
         tables = ", ".join(ddl.qualified(catalog.TableName(evidence, n)) for n in there)
-        word = "DROP TABLE IF EXISTS" if shared else "DROP TABLE"
-        # All in one statement, as they may point at each other; RESTRICT keeps what others hung on them.
-        return [*([f"{word} {tables}"] if names else []), f"DROP SCHEMA {ddl.quote(evidence)}"]
+        # All in one statement, as they may point at each other; RESTRICT keeps what others hung on them. Some may
+        # never have come to be, and a purge that was cut off may have dropped them already.
+        return [*([f"DROP TABLE IF EXISTS {tables}"] if names else []), f"DROP SCHEMA IF EXISTS {ddl.quote(evidence)}"]
 
     def script(
         self, migration: str, token: str, head: Sequence[str], body: Sequence[base.Guarded], tail: Sequence[str]

@@ -13,7 +13,7 @@ from sensei.catalog import rowtext
 from sensei.catalog.types import Kind, LogicalType
 from sensei.engines import base
 from sensei.engines.sqlite import declared, names, read
-from sensei.engines.sqlite.render import EXACT_DIGITS, MISFIT
+from sensei.engines.sqlite.render import EXACT_DIGITS
 from sensei.engines.sqlite.session import SqliteSession, translate
 
 PIECE_BYTES = 256_000
@@ -105,7 +105,7 @@ def _rows(piece: bytes, width: int, convert: Sequence[Convert | None], spec: bas
     # One long list cut by strides costs half of what a list per row does.
     flat = body.replace("\n", "\t").split("\t")
     columns: list[Sequence[Any]] = [flat[at::width] for at in range(width)]
-    escaped, strange = "\\" in text, MISFIT in text
+    escaped, strange = "\\" in text, rowtext.MISFIT in text
     for at, (name, kind) in enumerate(spec.columns):
         fields: Sequence[str | None] = columns[at]
         if strange and kind.kind not in (Kind.TEXT, Kind.BYTES, Kind.ANY, Kind.NATIVE):
@@ -132,7 +132,7 @@ def _refuse_widths(body: str, width: int, spec: base.LoadSpec) -> None:
 
 def _refuse_misfits(fields: Iterable[str | None], column: str) -> None:
     for f in fields:
-        if f is not None and f.startswith(MISFIT):
+        if f is not None and f.startswith(rowtext.MISFIT):
             raise errors.DataRejected(f"the value does not conform to its type: {f}", column=column)
 
 

@@ -216,7 +216,7 @@ def _text(type: LogicalType) -> _Function:
 
 def _number(type: LogicalType) -> _Function:
     def render(value: Any, is_text: Any) -> str | None:
-        return misfit(value, type) if is_text else text_of(value, type)
+        return misfit(value.decode("utf-8", "backslashreplace"), type) if is_text else text_of(value, type)
 
     return render
 
@@ -233,7 +233,7 @@ def _decoded(value: Any, is_text: Any, type: LogicalType) -> str | None:
 def _conforms(type: LogicalType) -> _Function:
     def tell(value: Any, is_text: Any) -> int:
         text = _decoded(value, is_text, type)
-        return int(text is None or not text.startswith(MISFIT))
+        return int(text is None or not text.startswith(rowtext.MISFIT))
 
     return tell
 
