@@ -17,7 +17,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
 import servers  # noqa: E402 - found through the line above
-
 from sensei.demo import shop  # noqa: E402
 
 CONFIG = """\

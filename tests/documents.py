@@ -69,7 +69,8 @@ def differences(shown: str, found: str) -> str:
     """How what a document shows differs from what a command printed; empty where it does not."""
     wanted = [steady(line) for line in shown.rstrip("\n").splitlines()]
     pattern = "".join(
-        r"(?:.*\n)*?" if line == ANYTHING else ".*".join(map(re.escape, line.split(ANYTHING))) + r"\n" for line in wanted
+        r"(?:.*\n)*?" if line == ANYTHING else ".*".join(map(re.escape, line.split(ANYTHING))) + r"\n"
+        for line in wanted
     )
     real = [steady(line) for line in found.rstrip("\n").splitlines()]
     if re.fullmatch(pattern, "".join(line + "\n" for line in real)):
@@ -104,6 +105,9 @@ class Session:
         wrong = []
         for part in re.split(r"(?m)^\$ ", block.text)[1:]:
             command, shown = self._split(part)
+            if setting := re.fullmatch(r"export (\w+)=(\S+)\s*", command):
+                self.env = {**self.env, setting[1]: self._here(setting[2])}
+                continue
             done = subprocess.run(
                 ["bash", "-c", self._here(command)],
                 cwd=self.folder,

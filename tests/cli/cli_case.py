@@ -127,7 +127,7 @@ def new_case(
 def refusal(
     case: Case, words: Sequence[str | Path], code: str, exit_code: int, *essential: str, **how: Any
 ) -> dict[str, Any]:
-    """Run with --json; the error document is all of stdout, its words say the essential; both ends stay as they were."""
+    """Run with --json; stdout is the error document, its words say the essential, both ends stay as they were."""
     before = case.snapshots()
     result = case.run(*words, json=True, expect=exit_code, **how)
     error = result.data["error"]
@@ -144,7 +144,17 @@ def refusal(
 
 def readable(text: str) -> None:
     """No traceback, no Python in what an operator reads."""
-    for sign in ("Traceback", "<class ", "object at 0x", "frozenset(", "PosixPath", "psycopg2.", "apsw.", "None,", "Error:"):
+    for sign in (
+        "Traceback",
+        "<class ",
+        "object at 0x",
+        "frozenset(",
+        "PosixPath",
+        "psycopg2.",
+        "apsw.",
+        "None,",
+        "Error:",
+    ):
         assert sign not in text, f"{sign} in:\n{text}"
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import cli_case
 import pytest
 
-import cli_case
 import fix_postgres
 from fix_sensei import Sensei
 
@@ -28,9 +28,7 @@ def between_postgres(sensei: Sensei, make_pg_db: fix_postgres.MakeDatabase) -> c
 
 
 @pytest.fixture(params=cli_case.DIRECTIONS, ids=cli_case.NAMES)
-def case(
-    request: pytest.FixtureRequest, sensei: Sensei, make_pg_db: fix_postgres.MakeDatabase
-) -> cli_case.Case:
+def case(request: pytest.FixtureRequest, sensei: Sensei, make_pg_db: fix_postgres.MakeDatabase) -> cli_case.Case:
     """A small shop, in each of the four directions."""
     return cli_case.new_case(sensei, request.param, make_pg_db)
 

@@ -6,11 +6,11 @@ import os
 import sqlite3
 from pathlib import Path
 
-import pytest
-
 import cli_case
-import servers
+import pytest
 from cli_case import Case, refusal
+
+import servers
 
 
 def create(case: Case, text: str | None = None, *words: str) -> list[str | Path]:
@@ -22,7 +22,9 @@ def create(case: Case, text: str | None = None, *words: str) -> list[str | Path]
 
 
 def test_a_missing_file_is_named(files: Case) -> None:
-    refusal(files, ["migrations", "create", "--config", "nowhere.yaml"], "config_error", 2, "nowhere.yaml", "no such file")
+    refusal(
+        files, ["migrations", "create", "--config", "nowhere.yaml"], "config_error", 2, "nowhere.yaml", "no such file"
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,13 @@ def test_a_server_that_is_down_is_told_with_its_side_and_name(between_postgres: 
     config = between_postgres.config["connections"]
     config["there"] = config["there"].replace(f":{_port(between_postgres)}/", ":1/")
     error = refusal(
-        between_postgres, create(between_postgres), "connect_failed", 5, "target there", "refused", "run the same command again"
+        between_postgres,
+        create(between_postgres),
+        "connect_failed",
+        5,
+        "target there",
+        "refused",
+        "run the same command again",
     )
     assert error["details"]["side"] == "target"
     assert cli_case.leaks(between_postgres, servers.password()) == []

@@ -6,9 +6,8 @@ import json
 import re
 import shlex
 
-import pytest
-
 import cli_case
+import pytest
 from cli_case import Case, InProcess, missing
 
 #: Every command line of the contract that this version carries out, with words that make it end at "no such id".

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import cli_case
+import pytest
+from cli_case import Case, refusal
+
 import fix_postgres
 import reader
 import servers
-from cli_case import Case, refusal
 from fix_sensei import Sensei
 
 NAMES = [
@@ -42,6 +42,7 @@ def script() -> str:
     lines = []
     for at, name in enumerate(NAMES):
         other = NAMES[(at + 1) % len(NAMES)]
+
         # An index's and a constraint's name share one room with tables' in PostgreSQL.
         def named(kind: str, name: str = name) -> str:
             return servers.quote(f"{kind}{name}".encode()[:63].decode(errors="ignore"))
@@ -100,8 +101,7 @@ def definitions(case: Case, kind: str) -> list[Any]:
         code = {"unique": "u", "foreign_key": "f"}[kind]
         return case.query(
             case.target,
-            f"SELECT conname FROM pg_constraint WHERE contype = '{code}'"
-            " AND connamespace = 'public'::regnamespace",
+            f"SELECT conname FROM pg_constraint WHERE contype = '{code}' AND connamespace = 'public'::regnamespace",
         )
     if kind == "foreign_key":
         return case.query(
@@ -137,7 +137,9 @@ def test_hostile_schemas_are_made_and_taken_back(between_postgres: Case, schema:
 
 def test_case_twins_stay_apart_between_two_postgres_databases(between_postgres: Case) -> None:
     case = between_postgres
-    cli_case.fill(case.source, 'CREATE TABLE "Orders" (id integer PRIMARY KEY, "ID" text); INSERT INTO "Orders" VALUES (7, \'x\')')
+    cli_case.fill(
+        case.source, 'CREATE TABLE "Orders" (id integer PRIMARY KEY, "ID" text); INSERT INTO "Orders" VALUES (7, \'x\')'
+    )
     migration = case.completed()
     assert reader.compare_databases(case.source, case.target) == []
     case.run("migrations", "rollback", migration, "--full", "--verify")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
-
 import cli_case
-import servers
+import pytest
 from cli_case import Case, refusal
+
+import servers
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A store, a home or an output file that can't be used: told plainly, nothing lost, and the same command works later."""
+"""A store, a home or an output file that can't be used: told plainly, nothing lost."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import sqlite3
 import stat
 from pathlib import Path
 
-import pytest
-
 import cli_case
+import pytest
+from cli_case import Case, InProcess, refusal
+
 import fix_postgres
 import servers
-from cli_case import Case, InProcess, refusal
 from fix_sensei import Sensei
 
 
@@ -77,7 +77,11 @@ def test_somebody_elses_database_is_not_taken_for_a_store(files: Case) -> None:
 
 @pytest.mark.parametrize(
     ("url", "code", "exit_code"),
-    [("mysql://x/y", "bad_input", 2), ("nonsense", "bad_input", 2), ("sqlite:////no/such/folder/x.db", "store_failed", 5)],
+    [
+        ("mysql://x/y", "bad_input", 2),
+        ("nonsense", "bad_input", 2),
+        ("sqlite:////no/such/folder/x.db", "store_failed", 5),
+    ],
 )
 def test_a_wrong_store_url_is_told(call: InProcess, url: str, code: str, exit_code: int) -> None:
     found, document = call("migrations", "list", env={"SENSEI_STORE": url})

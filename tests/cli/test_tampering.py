@@ -7,9 +7,8 @@ import json
 import sqlite3
 from collections.abc import Callable
 
-import pytest
-
 import cli_case
+import pytest
 from cli_case import Case, InProcess
 
 Edit = Callable[[sqlite3.Connection, str], object]

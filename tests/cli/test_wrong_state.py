@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pytest
-
 import cli_case
-import servers
+import pytest
 from cli_case import Case, InProcess, refusal
+
+import servers
 from fix_sensei import Sensei, wait_until
 
 CRASH = "journal:step_begun:copy:before"
@@ -127,9 +127,7 @@ def test_a_cancelled_plan_has_no_rollback_script(states: States) -> None:
 # Ids
 
 
-@pytest.mark.parametrize(
-    "command", ["plan", "start", "resume", "pause", "status", "watch", "logs", "verify-rollback"]
-)
+@pytest.mark.parametrize("command", ["plan", "start", "resume", "pause", "status", "watch", "logs", "verify-rollback"])
 def test_an_unknown_id_is_told(call: InProcess, command: str) -> None:
     code, document = call("migrations", command, "mig_00000000")
     assert (code, document["error"]["code"]) == (2, "unknown_name")

@@ -1,4 +1,4 @@
-"""docs/spec.md maps every line of the specification to a test that is there, or owes it; what is owed may only shrink."""
+"""docs/spec.md maps each line of the specification to a test that is there, or owes it; what is owed only shrinks."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_every_command_that_is_tested_stands_in_a_document_as_printed() -> None:
 
 def test_the_decision_matrix_of_status_is_the_specifications() -> None:
     rows = [[c.strip() for c in line.strip("|").split("|")] for line in SPEC[22:27]]
-    assert status.MATRIX == {situation: (action, pressure) for situation, action, pressure in rows}
+    assert {situation: (action, pressure) for situation, action, pressure in rows} == status.MATRIX
 
 
 @pytest.mark.parametrize(

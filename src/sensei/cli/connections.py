@@ -19,11 +19,26 @@ def add(
 
     book = connections.ConnectionBook(home.home())
     replace = name in book.list() and output.confirm(f"{name} is known already. Replace it?")
-    book.add(name, url, replace=replace)
+    connections.check_url(url)  # before anybody is asked for a password
+    book.add(name, url, password=_ask_password(name, url), replace=replace)
     output.result(
         {"name": name, "url": connections.mask(url)}, [f"{name} is {connections.mask(url)}",
         f"next: sensei connections test {name}"], [name],
     )  # fmt: skip
+
+
+def _ask_password(name: str, url: str) -> str | None:
+    """Ask for the password where the URL has none; only on a terminal, and an empty answer means none."""
+    import getpass
+    import sys
+
+    from sensei.config import connections
+
+    if output.MODE.yes or output.MODE.json or not sys.stdin.isatty() or not connections.lacks_password(url):
+        return None
+    return (
+        getpass.getpass(f"Password of {name} (empty: none is kept, the engine's own password file is used): ") or None
+    )
 
 
 @app.command("list")

@@ -257,3 +257,33 @@ def _report(migration: str, report: object, text: list[str]) -> None:
     output.result({"id": migration, **report.to_json()}, text, [migration])
     if not report.passed:
         raise typer.Exit(4)
+
+
+@app.command()
+def recover(
+    connection: str = typer.Argument(..., metavar="CONNECTION", help="The target's connection."),
+    migration: str | None = typer.Argument(None, metavar="[ID]", help="Only this migration."),
+) -> None:
+    """Rebuild migrations in this home from the ledger in their target, where the old home is lost."""
+    from sensei.runner import desk
+    from sensei.runner import recover as recovering
+
+    with desk.open_desk(desk.Screen(say=output.say)) as here:
+        found = recovering.recover(here, connection, migration)
+    lines = []
+    for one in found:
+        lines.append(f"{one.id} ({one.name}) is here again, {one.status}")
+        if not one.verifiable:
+            lines.append("  its fingerprint was not in the ledger: it can be taken back, but not verified")
+        for name in one.missing:
+            lines.append(f"  this home has no connection {name} yet: sensei connections add {name} URL")
+        lines.append(f"  next: {recovering.next_command(one)}")
+    output.result(
+        {"recovered": [
+            {"id": one.id, "name": one.name, "status": str(one.status), "verifiable": one.verifiable,
+             "missing_connections": list(one.missing)}
+            for one in found
+        ]},
+        lines,
+        [one.id for one in found],
+    )  # fmt: skip

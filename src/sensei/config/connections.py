@@ -68,6 +68,14 @@ def has_literal_password(url: str) -> bool:
     return any(_VARIABLE.sub("", secret) for secret in secrets)
 
 
+def lacks_password(url: str) -> bool:
+    """Tell whether a URL logs in to a server and says nothing about a password."""
+    if is_variable(url) or url.startswith("sqlite:"):
+        return False
+    parts = _split(url)
+    return not parts.password and not any(key.lower() in _SECRET_PARAMETERS for key, _ in parts.parameters())
+
+
 def check_url(url: str) -> None:
     """Check a connection's URL without connecting. Never shows the URL, which may hold a password.
 

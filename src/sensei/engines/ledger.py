@@ -81,6 +81,31 @@ class Rejected:
     row: str
 
 
+@dataclass(frozen=True)
+class Known:
+    """One migration as a target's ledger knows it."""
+
+    id: str
+    token: str
+    epoch: int
+    state: str
+    source: str  #: how the source was named, for people
+    plan: str  #: JSON of plan and configuration
+    version: int
+
+
+def known(engine: base.Engine, session: base.Session) -> list[Known]:
+    """Return every migration that the ledger in this database knows; none where there is no ledger."""
+    try:
+        found = session.rows(
+            f"SELECT id, token, epoch, state, source, plan, version FROM {engine.ledger_prefix}migrations"
+            " ORDER BY changed_at, id"
+        )
+    except errors.UnknownName:
+        return []
+    return [Known(str(i), str(t), int(e), str(s), str(f), str(p), int(v)) for i, t, e, s, f, p, v in found]
+
+
 def as_json(value: object) -> str:
     """Write a key or a row as JSON text that an operator can read."""
     return json.dumps(value, ensure_ascii=False)
@@ -194,6 +219,24 @@ class Ledger:
             f"INSERT INTO {self.name('steps')} VALUES (?, ?, 'done', ?, ?)",
             [self.migration, step, json.dumps(facts, ensure_ascii=False), _now()],
         )
+
+    def steps(self, session: base.Session) -> dict[str, dict[str, Any]]:
+        """Return the facts of every step that the ledger has, by step, in the order in which they came."""
+        return {
+            str(step): dict(json.loads(facts))
+            for step, facts in session.rows(
+                f"SELECT step, facts FROM {self.name('steps')} WHERE migration = ? ORDER BY changed_at, step",
+                [self.migration],
+            )
+        }
+
+    def keep_facts(self, session: base.Session, facts: dict[str, dict[str, Any]]) -> None:
+        """Keep what steps outside of the target have found, for a home that is made anew from the ledger."""
+        with base.transaction(session):
+            for step, found in facts.items():
+                self.record_step(session, step, found)
+            crashpoints.reach("ledger:keep_facts:before")
+        crashpoints.reach("ledger:keep_facts:after")
 
     def record_object(
         self, session: base.Session, step: str, kind: str, name: catalog.TableName, identity: str

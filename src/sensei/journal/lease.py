@@ -134,6 +134,16 @@ def take(tx: database.Tx, migration: str, holder: Holder, ttl: float) -> tuple[L
     return Lease(epoch), before if before is not None and not before.released else None
 
 
+def continue_from(tx: database.Tx, migration: str, epoch: int, holder: Holder) -> None:
+    """Let the first lease of a migration be above the epochs that another store has given out for it."""
+    now = events.to_text(tx.now())
+    tx.run(
+        f"INSERT INTO leases ({_COLUMNS}, migration_id) VALUES (?, NULL, ?, ?, ?, ?, ?, ?, 0, ?)"
+        " ON CONFLICT (migration_id) DO NOTHING",
+        (max(epoch, 1), holder.host, holder.pid, holder.pid_started, holder.command, now, now, migration),
+    )
+
+
 def heartbeat(tx: database.Tx, migration: str, token: str) -> bool:
     """Show that the holder lives; False when the token no longer holds the lease."""
     return (

@@ -20,6 +20,8 @@ from sensei.states import State, StepState
 T = TypeVar("T")
 
 _STEP_STATES = {f"step_{state}": state for state in StepState if state is not StepState.PENDING}
+#: Kinds of the events around what `continue_from` begins and its caller ends.
+RECOVERY_BEGUN, RECOVERED = "recovery_begun", "recovered"
 _EVIDENCE, _PURGED = "evidence", "evidence_purged"
 
 
@@ -224,6 +226,16 @@ class Store:
         taken = self._committed(id, "lease_taken", work, lambda both: both[1])[0]
         self._epochs[id] = taken.epoch
         return taken
+
+    def continue_from(self, id: str, epoch: int, facts: Mapping[str, Any], actor: actors.Actor) -> None:
+        """Journal that a migration came from elsewhere; its leases go on above the epoch that it had there."""
+
+        def work(tx: database.Tx) -> Event:
+            self._lock(tx, id)
+            lease.continue_from(tx, id, epoch, lease.current_holder(actor.command))
+            return self._append(tx, id, RECOVERY_BEGUN, {**facts, "epoch": epoch}, actor)
+
+        self._journal(id, RECOVERY_BEGUN, work)
 
     def heartbeat(self, id: str, token: str) -> bool:
         """Show that the holder lives; False: the lease was lost, stop at once."""

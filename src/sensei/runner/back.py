@@ -15,7 +15,7 @@ from sensei.rollback import verify
 from sensei.runner import control, hold, script, world
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
-from sensei.work import fingerprint, sides
+from sensei.work import sides
 
 
 @dataclass

@@ -209,8 +209,11 @@ class _Run:
             sides.retried(lambda: ctx.book.raise_epoch(ctx.target_session, self.held.epoch))
             if not begun:
                 ctx.book.keep_script(ctx.target_session, script.text(self.loaded, "running"))
+                facts = {"target_identity": self.target.engine.introspect.identity(ctx.target_session)}
+                fingerprint = {"fingerprint": proof.before(self.loaded).to_json()}
+                ctx.book.keep_facts(ctx.target_session, {"fingerprint": fingerprint, step.id: facts})
         if not begun:
-            self._done(step, {"target_identity": self.target.engine.introspect.identity(ctx.target_session)})
+            self._done(step, facts)
 
     def _copy(self, ctx: steps_context.Context, copies: list[model.Step]) -> None:
         by_table = {s.table: s for s in copies}

@@ -33,12 +33,16 @@ def text_of(value: Any, type: LogicalType) -> str | None:
     try:
         text = rowtext.format_value(value, type)
         if type.kind in (Kind.JSON, Kind.JSONB):
-            json.loads(text)
+            json.loads(text, parse_constant=_no_json)
         elif type.kind is Kind.DECIMAL and text == "-0":
             text = "0"
         return text
     except ValueError:
         return misfit(value, type)
+
+
+def _no_json(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
 
 
 def misfit(value: Any, type: LogicalType) -> str:

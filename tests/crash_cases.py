@@ -52,7 +52,8 @@ FILL_POSTGRES = f"""
     CREATE INDEX orders_customer ON shop.orders (customer);
     INSERT INTO shop.customers (name, born)
       SELECT 'c' || i || ' ', date '1970-01-01' + i FROM generate_series(1, {ROWS}) i;
-    INSERT INTO shop.orders SELECT i, i / 4.0, E'näh\\t' || i || E'\\\\\\n ', i % 16 + 1 FROM generate_series(1, {ROWS}) i;
+    INSERT INTO shop.orders
+      SELECT i, i / 4.0, E'näh\\t' || i || E'\\\\\\n ', i % 16 + 1 FROM generate_series(1, {ROWS}) i;
     ALTER TABLE shop.orders ADD CONSTRAINT orders_customer_fkey FOREIGN KEY (customer) REFERENCES shop.customers;
     -- Nobody's order, as a restore with triggers off leaves it: a migration can't carry it.
     SET session_replication_role = replica;

@@ -1,0 +1,198 @@
+"""The rollback script, run by psql or sqlite3 alone, takes a migration back as the command does."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import fix_postgres
+import fix_sensei
+import moves
+import reader
+import reader_snapshot
+import servers
+import small_shop
+
+ENGINES = ["postgres", "sqlite"]
+
+
+@dataclass
+class Case:
+    move: moves.Move
+    source_before: reader_snapshot.Snapshot
+    target_before: reader_snapshot.Snapshot
+
+    @property
+    def target(self) -> moves.End:
+        return self.move.target
+
+    def both_ends_are_as_before(self) -> None:
+        assert reader.diff_snapshots(self.source_before, reader.snapshot(self.move.source)) == []
+        after = reader.snapshot(self.target)
+        assert reader.diff_snapshots(self.target_before, _lasting(after)) == []
+
+
+def _lasting(found: reader_snapshot.Snapshot) -> reader_snapshot.Snapshot:
+    # SQLite makes this table of its own with the first AUTOINCREMENT, and nobody can drop it.
+    return {name: entry for name, entry in found.items() if name != "table sqlite_sequence"}
+
+
+def run_alone(end: moves.End, script: str) -> str:
+    """Run a script by the engine's own client; raises ServerError where it stops."""
+    return end.psql(script) if isinstance(end, servers.Database) else servers.sqlite_shell(end, script)
+
+
+@pytest.fixture
+def make_case(sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path):  # type: ignore[no-untyped-def]
+    def make(engine: str, evidence: str = "keep", *, own: bool = True, source: str = "") -> Case:
+        source = source or ("sqlite" if engine == "postgres" else "postgres")
+        a = small_shop.source(source, make_pg_db, tmp_path)
+        b = small_shop.target(engine, make_pg_db, tmp_path, own=own)
+        before = reader.snapshot(a), _lasting(reader.snapshot(b))
+        return Case(moves.plan_move(sensei, a, b, options={"evidence": evidence, "chunk_rows": 2}), *before)
+
+    return make
+
+
+def _evidence(end: moves.End) -> list[str]:
+    if isinstance(end, servers.Database):
+        return [
+            t
+            for (t,) in end.query(
+                "SELECT tablename FROM pg_tables WHERE schemaname LIKE 'sensei\\_evidence\\_%' ORDER BY 1"
+            )
+        ]
+    return sorted(
+        n.partition("_mig_")[2].partition("_")[2]
+        for (n,) in small_shop.ask(end, "SELECT name FROM sqlite_schema WHERE type = 'table'")
+        if n.startswith("sensei_evidence_")
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("evidence", "own"), [("keep", True), ("drop", False), ("drop", True)])
+def test_the_script_alone_takes_a_whole_migration_back(make_case, engine: str, evidence: str, own: bool) -> None:  # type: ignore[no-untyped-def]
+    case = make_case(engine, evidence, own=own)
+    case.move.start()
+    assert reader.compare_databases(case.move.source, case.target) == []
+    script = case.move.script().read_text()
+    run_alone(case.target, script)
+    case.both_ends_are_as_before()
+    # Real drops only where the target was empty.
+    assert _evidence(case.target) == ([] if (evidence, own) == ("drop", False) else ["customers", "orders", "tags"])
+    found = case.move.verify()
+    assert (found["rollback_verification"], found["differences"]) == (moves.LINES, [])
+
+    everything = reader.snapshot(case.target, ignore_prefixes=())
+    run_alone(case.target, script)
+    again = reader.snapshot(case.target, ignore_prefixes=())
+    assert reader.diff_snapshots(everything, again) == []
+    # The command finds nothing left to do, and says so.
+    done = case.move.rollback("--verify").data
+    assert (done["status"], done["passed"]) == ("rolled_back", True)
+    case.both_ends_are_as_before()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("source", ENGINES)
+@pytest.mark.parametrize("point", ["ledger:set_up:after", "chunk:commit:after:3", "ledger:plan_chunks:after:2"])
+def test_the_script_takes_back_what_a_killed_run_left(make_case, engine: str, source: str, point: str) -> None:  # type: ignore[no-untyped-def]
+    case = make_case(engine, source=source)
+    case.move.start(crash_at=point, expect=None)
+    # The workers die with the runner, but a little later.
+    case.move.sensei.kill9_all()
+    run_alone(case.target, case.move.script().read_text())
+    case.both_ends_are_as_before()
+    assert case.move.verify()["rollback_verification"] == moves.LINES
+    assert case.move.rollback("--verify").data["passed"] is True
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_before_the_start_the_script_refuses_and_changes_nothing(make_case, engine: str) -> None:  # type: ignore[no-untyped-def]
+    case = make_case(engine)
+    script = case.move.script().read_text()
+    with pytest.raises(servers.ServerError, match=r"not the database|does not hold"):
+        run_alone(case.target, script)
+    assert reader.diff_snapshots(case.target_before, reader.snapshot(case.target, ignore_prefixes=())) == []
+    assert case.move.sensei("migrations", "verify-rollback", case.move.id, expect=3).returncode == 3
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_on_a_wrong_database_the_script_refuses_and_changes_nothing(
+    make_case,  # type: ignore[no-untyped-def]
+    make_pg_db: fix_postgres.MakeDatabase,
+    tmp_path: Path,
+    engine: str,
+) -> None:
+    case = make_case(engine)
+    case.move.start()
+    script = case.move.script().read_text()
+    (tmp_path / "other").mkdir()
+    for kind in ("empty", "like the target", "another migration's target"):
+        other = small_shop.target(engine, make_pg_db, tmp_path / "other", own=kind != "empty")
+        if kind == "another migration's target":
+            second = moves.plan_move(case.move.sensei, case.move.source, other, name="second")
+            second.start()
+        before = reader.snapshot(other, ignore_prefixes=())
+        with pytest.raises(servers.ServerError, match=r"not the database|does not hold"):
+            run_alone(other, script)
+        assert reader.diff_snapshots(before, reader.snapshot(other, ignore_prefixes=())) == [], kind
+        if isinstance(other, Path):
+            other.unlink()
+    assert reader.compare_databases(case.move.source, case.target) == []
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_lost_home_is_not_a_lost_way_back(make_case, engine: str) -> None:  # type: ignore[no-untyped-def]
+    case = make_case(engine)
+    case.move.start()
+    kept = [p.read_text() for p in case.move.sensei.home.rglob("rollback.sql")]
+    table = "sensei_.scripts" if engine == "postgres" else "sensei_scripts"
+    (body,) = small_shop.ask(case.target, f"SELECT body FROM {table}")[0]
+    assert kept == [body]
+    assert _statements(body) == _statements(case.move.script().read_text())
+    shutil.rmtree(case.move.sensei.home)
+    run_alone(case.target, body)
+    case.both_ends_are_as_before()
+
+
+def _statements(script: str) -> list[str]:
+    return [line for line in script.splitlines() if not line.startswith("-- Made for:")]
+
+
+def test_the_commented_end_drops_the_evidence_and_nothing_else(make_case) -> None:  # type: ignore[no-untyped-def]
+    for engine in ENGINES:
+        case = make_case(engine, source="postgres")
+        case.move.start()
+        script = case.move.script().read_text()
+        run_alone(case.target, script)
+        drops = [line.removeprefix("-- ") for line in script.splitlines() if line.startswith("-- DROP ")]
+        assert drops
+        run_alone(case.target, "\n".join(d if d.endswith(";") else d + ";" for d in drops))
+        assert _evidence(case.target) == []
+        case.both_ends_are_as_before()
+        case.move.script("rest.sql").unlink()
+        (case.move.sensei.folder / "rollback.sql").unlink()
+
+
+def test_the_scripts_are_the_operators_alone(make_case) -> None:  # type: ignore[no-untyped-def]
+    case = make_case("sqlite")
+    for path in (case.move.script(), *case.move.sensei.home.rglob("rollback.sql")):
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_sqlite3_leaves_no_file_behind(make_case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    case = make_case("sqlite")
+    case.move.start()
+    script = case.move.script().read_text()
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    run_alone(case.target, script)
+    assert list((tmp_path / "cwd").iterdir()) == []
+    connection = sqlite3.connect(str(case.target))
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
