@@ -74,5 +74,6 @@ def target(engine: str, make_pg_db: fix_postgres.MakeDatabase, folder: Path, *, 
 
 def _made(engine: str, make_pg_db: fix_postgres.MakeDatabase, path: Path, sql: str) -> moves.End:
     end: moves.End = make_pg_db() if engine == "postgres" else path
-    run(end, sql.replace("{key}", _KEYS[engine]))
+    if sql:
+        run(end, sql.replace("{key}", _KEYS[engine]))
     return end

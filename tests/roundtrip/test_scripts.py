@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,12 +74,23 @@ def _evidence(end: moves.End) -> list[str]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("evidence", "own"), [("keep", True), ("drop", False), ("drop", True)])
-def test_the_script_alone_takes_a_whole_migration_back(make_case, engine: str, evidence: str, own: bool) -> None:  # type: ignore[no-untyped-def]
+def test_the_script_alone_takes_a_whole_migration_back(
+    make_case,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+    evidence: str,
+    own: bool,
+) -> None:
     case = make_case(engine, evidence, own=own)
     case.move.start()
     assert reader.compare_databases(case.move.source, case.target) == []
     script = case.move.script().read_text()
+    # The client needs a folder to work in and leaves nothing there.
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
     run_alone(case.target, script)
+    assert list(Path.cwd().iterdir()) == []
     case.both_ends_are_as_before()
     # Real drops only where the target was empty.
     assert _evidence(case.target) == ([] if (evidence, own) == ("drop", False) else ["customers", "orders", "tags"])
@@ -97,18 +107,22 @@ def test_the_script_alone_takes_a_whole_migration_back(make_case, engine: str, e
     case.both_ends_are_as_before()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("source", ENGINES)
-@pytest.mark.parametrize("point", ["ledger:set_up:after", "chunk:commit:after:3", "ledger:plan_chunks:after:2"])
-def test_the_script_takes_back_what_a_killed_run_left(make_case, engine: str, source: str, point: str) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    ("source", "engine", "point"),
+    [
+        ("postgres", "sqlite", "ledger:set_up:after"),
+        ("sqlite", "postgres", "ledger:plan_chunks:after:2"),
+        *((s, t, "chunk:commit:after:3") for s in ENGINES for t in ENGINES),
+    ],
+)
+def test_the_script_takes_back_what_a_killed_run_left(make_case, source: str, engine: str, point: str) -> None:  # type: ignore[no-untyped-def]
     case = make_case(engine, source=source)
-    case.move.start(crash_at=point, expect=None)
+    assert case.move.start(crash_at=point, expect=None).returncode != 0
     # The workers die with the runner, but a little later.
     case.move.sensei.kill9_all()
     run_alone(case.target, case.move.script().read_text())
     case.both_ends_are_as_before()
-    assert case.move.verify()["rollback_verification"] == moves.LINES
-    assert case.move.rollback("--verify").data["passed"] is True
+    assert case.move.rollback("--verify").data["rollback_verification"] == moves.LINES
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -117,7 +131,7 @@ def test_before_the_start_the_script_refuses_and_changes_nothing(make_case, engi
     script = case.move.script().read_text()
     with pytest.raises(servers.ServerError, match=r"not the database|does not hold"):
         run_alone(case.target, script)
-    assert reader.diff_snapshots(case.target_before, reader.snapshot(case.target, ignore_prefixes=())) == []
+    assert reader.diff_snapshots(case.target_before, _lasting(reader.snapshot(case.target, ignore_prefixes=()))) == []
     assert case.move.sensei("migrations", "verify-rollback", case.move.id, expect=3).returncode == 3
 
 
@@ -164,35 +178,20 @@ def _statements(script: str) -> list[str]:
     return [line for line in script.splitlines() if not line.startswith("-- Made for:")]
 
 
-def test_the_commented_end_drops_the_evidence_and_nothing_else(make_case) -> None:  # type: ignore[no-untyped-def]
-    for engine in ENGINES:
-        case = make_case(engine, source="postgres")
-        case.move.start()
-        script = case.move.script().read_text()
-        run_alone(case.target, script)
-        drops = [line.removeprefix("-- ") for line in script.splitlines() if line.startswith("-- DROP ")]
-        assert drops
-        run_alone(case.target, "\n".join(d if d.endswith(";") else d + ";" for d in drops))
-        assert _evidence(case.target) == []
-        case.both_ends_are_as_before()
-        case.move.script("rest.sql").unlink()
-        (case.move.sensei.folder / "rollback.sql").unlink()
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_commented_end_drops_the_evidence_and_nothing_else(make_case, engine: str) -> None:  # type: ignore[no-untyped-def]
+    case = make_case(engine)
+    case.move.start()
+    script = case.move.script().read_text()
+    run_alone(case.target, script)
+    drops = [line.removeprefix("-- ") for line in script.splitlines() if line.startswith("-- DROP ")]
+    assert drops
+    run_alone(case.target, "\n".join(drops))
+    assert _evidence(case.target) == []
+    case.both_ends_are_as_before()
 
 
 def test_the_scripts_are_the_operators_alone(make_case) -> None:  # type: ignore[no-untyped-def]
     case = make_case("sqlite")
     for path in (case.move.script(), *case.move.sensei.home.rglob("rollback.sql")):
         assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_sqlite3_leaves_no_file_behind(make_case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
-    case = make_case("sqlite")
-    case.move.start()
-    script = case.move.script().read_text()
-    (tmp_path / "cwd").mkdir()
-    monkeypatch.chdir(tmp_path / "cwd")
-    run_alone(case.target, script)
-    assert list((tmp_path / "cwd").iterdir()) == []
-    connection = sqlite3.connect(str(case.target))
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    connection.close()

@@ -12,13 +12,14 @@ app = typer.Typer(help="What rollbacks kept.", no_args_is_help=True, rich_markup
 @app.command("list")
 def list_(migration: str | None = typer.Argument(None, metavar="[ID]", help="Only of this migration.")) -> None:
     """Show tables set aside and files exported."""
+    from sensei.cli import words
     from sensei.runner import desk
 
     with desk.open_desk() as here:
         wanted = here.store.migration(migration).id if migration else None
         found = here.store.evidence(wanted)
     rows = [
-        (e["migration"], e.get("kind", ""), e.get("object", ""), e.get("place", ""), e["at"],
+        (e["migration"], e.get("kind", ""), e.get("object", ""), e.get("place", ""), words.moment(e["at"]),
          "purged" if e["purged_at"] else "kept")
         for e in found
     ]  # fmt: skip

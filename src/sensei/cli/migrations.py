@@ -70,7 +70,8 @@ def plan(migration: str = _ID) -> None:
     with desk.open_desk() as here:
         loaded = here.load(migration)
         later = owed.not_yet(loaded.config)
-    output.result(words.plan_document(loaded.plan, later), words.plan_text(loaded.id, loaded.plan, later), [loaded.id])
+        text = words.plan_text(loaded, later)
+    output.result(words.plan_document(loaded.plan, later), text, [loaded.id])
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sensei import errors, states
-from sensei.cli import output, screen, words
+from sensei.cli import event_words, output, screen, words
 from sensei.config import home
 from sensei.journal import migrations as rows
 from sensei.runner import desk as desks
@@ -118,11 +118,11 @@ def logs(migration: str, follow: bool) -> None:
             for event in here.store.events(row.id, after=last):
                 last = event.seq
                 if output.MODE.json and not follow:
-                    seen.append(words.event_document(event))
+                    seen.append(event_words.event_document(event))
                 elif output.MODE.json:
-                    output.line(words.compact(words.event_document(event)))
+                    output.line(event_words.compact(event_words.event_document(event)))
                 else:
-                    output.line(words.event_text(event))
+                    output.line(event_words.event_text(event))
             if not follow or here.store.migration(row.id).status in _RESTING:
                 break
             lease = here.store.lease(row.id)

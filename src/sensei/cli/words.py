@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-import json
+import datetime
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +11,18 @@ from sensei import states
 from sensei.catalog import types
 from sensei.cli import output
 from sensei.config import owed
-from sensei.journal import events
 from sensei.plan import model
-from sensei.runner import back, execute
+from sensei.runner import back, desk, execute
+
+
+def spaced(word: str) -> str:
+    """Write a step's kind as people do; scripts see it with underscores."""
+    return word.replace("_", " ")
+
+
+def moment(at: str) -> str:
+    """Write a time as people do, to the second, in UTC; scripts see it in full."""
+    return datetime.datetime.fromisoformat(at).astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def risk_counts(plan: model.Plan) -> dict[str, int]:
@@ -83,8 +92,15 @@ def plan_document(plan: model.Plan, later: Sequence[owed.Owed]) -> dict[str, Any
     }
 
 
-def plan_text(migration: str, plan: model.Plan, later: Sequence[owed.Owed]) -> list[str]:
+#: A plan of more steps than this is shown to people by kind; --json has every step.
+_STEPS_SHOWN = 60
+#: A status of more tables than this names only those that something happens to; --detailed names all.
+_TABLES_SHOWN = 30
+
+
+def plan_text(loaded: desk.Loaded, later: Sequence[owed.Owed]) -> list[str]:
     """Show a plan to people."""
+    migration, plan = loaded.id, loaded.plan
     e = plan.estimate
     lines = [
         f"{migration} ({plan.name}): {plan.source_engine} to {plan.target_engine}",
@@ -94,8 +110,9 @@ def plan_text(migration: str, plan: model.Plan, later: Sequence[owed.Owed]) -> l
         "",
         "steps, each with its way back:",
     ]
-    rows = [(s.kind.replace("_", " "), s.object, s.inverse) for s in plan.steps]
-    lines += output.table(rows, ("step", "object", "way back"))
+    lines += output.table(_step_rows(plan.steps), ("step", "object", "way back"))
+    if len(plan.steps) > _STEPS_SHOWN:
+        lines.append(f"each of the {len(plan.steps)} steps: sensei migrations plan {migration} --json")
     lines += ["", "columns:"]
     verdicts: collections.Counter[tuple[types.Verdict, types.Verdict]] = collections.Counter(
         (c.there, c.back) for t in plan.tables for c in t.columns
@@ -121,8 +138,20 @@ def plan_text(migration: str, plan: model.Plan, later: Sequence[owed.Owed]) -> l
     if later:
         lines += ["", "asked for in the configuration, not carried out by this version:"]
         lines += [f"  {'blocks start: ' if o.required else ''}{o.path}: {o.message}" for o in later]
-    lines += ["", f"next: sensei migrations start {migration}, or: sensei migrations cancel {migration} --reason TEXT"]
+    lines += ["", f"next: {loaded.next_command()}"]
     return lines
+
+
+def _step_rows(steps: Sequence[model.Step]) -> list[tuple[str, str, str]]:
+    if len(steps) <= _STEPS_SHOWN:
+        return [(s.kind.replace("_", " "), s.object, s.inverse) for s in steps]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for step in steps:
+        alike.setdefault((step.kind, step.inverse), []).append(step.object)
+    return [
+        (kind.replace("_", " "), objects[0] if len(objects) == 1 else f"{len(objects)}: {objects[0]}, …", inverse)
+        for (kind, inverse), objects in alike.items()
+    ]
 
 
 def outcome_text(migration: str, outcome: execute.Outcome) -> list[str]:
@@ -166,7 +195,11 @@ def status_text(found: dict[str, Any]) -> list[str]:
         f" is {found['status']}, phase {found['phase']}",
         f"from {found['source']}",
         f"to   {found['target']}",
-        f"{progress['percent']} %: {progress['rows_copied']:,} of {progress['rows_total']:,} rows"
+        (
+            f"{progress['rows_copied']:,} rows had been copied and were taken back"
+            if found["status"] == states.State.ROLLED_BACK
+            else f"{progress['percent']} %: {progress['rows_copied']:,} of {progress['rows_total']:,} rows"
+        )
         + (f", {progress['rate']:,} rows/s" if progress["rate"] else "")
         + (f", {output.duration(progress['eta_seconds'])} left" if progress["eta_seconds"] else ""),
     ]
@@ -175,7 +208,15 @@ def status_text(found: dict[str, Any]) -> list[str]:
     runner = found["runner"]
     if runner:
         state = "runs it" if runner["alive"] else "ran it and is gone"
-        lines.append(f"process {runner['pid']} on {runner['host']} {state}, since {runner['since']}")
+        lines.append(f"process {runner['pid']} on {runner['host']} {state}, since {moment(runner['since'])}")
+    tables = progress["tables"]
+    if len(tables) > _TABLES_SHOWN and "steps" not in found:
+        tables = [t for t in tables if t["status"] == "copying" or t["rows_quarantined"]]
+        counts = collections.Counter(t["status"] for t in progress["tables"])
+        lines.append(
+            f"{len(progress['tables'])} tables: {', '.join(f'{n} {s}' for s, n in counts.items())};"
+            f" each of them: sensei migrations status {found['id']} --detailed"
+        )
     lines += [""]
     lines += output.table(
         [
@@ -187,7 +228,7 @@ def status_text(found: dict[str, Any]) -> list[str]:
                 f"{t['chunks_done']}/{t['chunks_total']}",
                 f"{t['rows_quarantined']:,}",
             )
-            for t in progress["tables"]
+            for t in tables
         ],
         ("table", "status", "rows", "of", "chunks", "quarantine"),
     )
@@ -200,13 +241,16 @@ def status_text(found: dict[str, Any]) -> list[str]:
     if found.get("steps"):
         lines += ["", "steps:"]
         lines += output.table(
-            [(s["state"], s["kind"].replace("_", " "), s["object"], s["at"] or "") for s in found["steps"]],
+            [
+                (_step_state(found, s), spaced(s["kind"]), s["object"], moment(s["at"]) if s["at"] else "")
+                for s in found["steps"]
+            ],
             ("state", "step", "object", "at"),
         )
     if found.get("journal"):
         problems = found["journal"]["problems"]
-        lines += ["", f"journal: {found['journal']['events']} events, "
-                  + ("chain and signatures hold" if not problems else "; ".join(problems))]  # fmt: skip
+        verdict = "was edited or damaged:" if problems else "chain and signatures hold"
+        lines += ["", f"journal: {found['journal']['events']} events, {verdict}", *(f"  {p}" for p in problems)]
     if found["failure"]:
         lines += ["", f"failed: {found['failure']['message']}"]
     if found["advice"]:
@@ -216,44 +260,7 @@ def status_text(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def event_document(event: events.Event) -> dict[str, Any]:
-    """Return an event as JSON-able data."""
-    return {
-        "seq": event.seq,
-        "at": event.at.isoformat(),
-        "actor": {"user": event.actor.user, "host": event.actor.host, "command": event.actor.command},
-        "kind": event.kind,
-        "payload": _short(event.payload),
-        "hash": event.hash,
-    }
-
-
-def _short(payload: Any) -> Any:
-    """A fingerprint fills pages; logs tell that it was taken."""
-    if isinstance(payload, dict):
-        return {k: ("…" if k == "fingerprint" else _short(v)) for k, v in payload.items()}
-    return payload
-
-
-def compact(data: dict[str, Any]) -> str:
-    """Write JSON on one line."""
-    return json.dumps(data, ensure_ascii=False, default=str)
-
-
-def event_text(event: events.Event) -> str:
-    """Write an event as one line."""
-    payload = _short(event.payload)
-    what = event.kind.replace("_", " ")
-    if event.kind.startswith("step_"):
-        facts = payload.get("facts") or {}
-        told = ", ".join(
-            f"{k} {v}" for k, v in facts.items() if k in ("rows", "quarantined", "chunks", "rows_turned_out")
-        )
-        text = f"{what} {payload.get('step')}" + (f" ({told})" if told else "")
-    elif event.kind == "transition":
-        detail = payload.get("message") or payload.get("reason") or ""
-        text = f"{payload.get('from')} -> {payload.get('to')}" + (f": {detail}" if detail else "")
-    else:
-        text = f"{what} {compact(payload) if payload else ''}"
-        text = text if len(text) < 300 else text[:300] + "…"
-    return f"{event.at.strftime('%Y-%m-%d %H:%M:%S')}Z {event.actor.user}@{event.actor.host} {text}".rstrip()
+def _step_state(found: dict[str, Any], step: dict[str, Any]) -> str:
+    """After a rollback, what was built into a table went with it, without an undo of its own."""
+    went = found["status"] == states.State.ROLLED_BACK and step["state"] == "done"
+    return "gone" if went and step["inverse"].startswith("goes with") else str(step["state"])

@@ -33,6 +33,7 @@ class Outcome:
 def start(desk: desks.Desk, migration: str) -> Outcome:
     """Run a planned migration."""
     loaded = desk.load(migration)
+    _refuse_held(desk, loaded)
     loaded.refuse_state(State.PLANNED)
     return _run(desk, loaded.id, None, frozenset({State.PLANNED}))
 
@@ -40,15 +41,19 @@ def start(desk: desks.Desk, migration: str) -> Outcome:
 def resume(desk: desks.Desk, migration: str, given: Path | None) -> Outcome:
     """Go on with one that was paused, failed, or whose runner died."""
     loaded = desk.load(migration)
+    _refuse_held(desk, loaded)
+    loaded.refuse_state(State.PAUSED, State.FAILED, State.RUNNING)
+    world.refuse_config(loaded, given)
+    return _run(desk, loaded.id, given, frozenset({State.PAUSED, State.FAILED, State.RUNNING}))
+
+
+def _refuse_held(desk: desks.Desk, loaded: desks.Loaded) -> None:
     lease = desk.store.lease(loaded.id)
     if loaded.status is State.RUNNING and lease is not None and lease.alive:
         raise errors.LeaseHeld(
             f"{loaded.id} is being run by process {lease.holder.pid} on {lease.holder.host}",
             hint=f"sensei migrations watch {loaded.id}",
         )
-    loaded.refuse_state(State.PAUSED, State.FAILED, State.RUNNING)
-    world.refuse_config(loaded, given)
-    return _run(desk, loaded.id, given, frozenset({State.PAUSED, State.FAILED, State.RUNNING}))
 
 
 def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset[State]) -> Outcome:

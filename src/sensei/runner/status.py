@@ -126,6 +126,7 @@ def _steps(desk: desks.Desk, row: rows.Migration) -> list[dict[str, Any]]:
                 "id": step["id"],
                 "kind": step["kind"],
                 "object": step["object"],
+                "inverse": step["inverse"],
                 "state": str(record.state) if record else str(states.StepState.PENDING),
                 "at": record.at.isoformat() if record else None,
             }

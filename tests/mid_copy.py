@@ -1,0 +1,143 @@
+"""A migration that can be held still in the middle of its copy, so that what happens there happens there."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+import reader
+import servers
+from fix_sensei import Sensei, wait_until
+
+ROWS = 3000
+CHUNKS = 60
+
+Where = servers.Database | Path
+
+
+def fill(where: Where, *, rows: int = ROWS, width: int = 40) -> None:
+    """Two tables: ``shops``, small, and ``items``, which has ``rows`` rows of ``width`` characters."""
+    if isinstance(where, Path):
+        with contextlib.closing(sqlite3.connect(where)) as db:
+            db.executescript(
+                "CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT NOT NULL);"
+                "CREATE TABLE items (id INTEGER PRIMARY KEY, shop INTEGER NOT NULL REFERENCES shops (id), note TEXT);"
+                "CREATE INDEX items_shop ON items (shop);"
+            )
+            db.executemany("INSERT INTO shops VALUES (?, ?)", [(i, f"shop {i}") for i in range(10)])
+            db.executemany(
+                "INSERT INTO items VALUES (?, ?, ?)",
+                [(i, i % 10, f"{i} ".rjust(width, "x")) for i in range(rows)],
+            )
+            db.commit()
+        return
+    where.execute(
+        "CREATE SCHEMA shop;"
+        "CREATE TABLE shop.shops (id integer PRIMARY KEY, name text NOT NULL);"
+        "CREATE TABLE shop.items (id integer PRIMARY KEY, shop integer NOT NULL REFERENCES shop.shops, note text);"
+        "CREATE INDEX items_shop ON shop.items (shop);"
+        "INSERT INTO shop.shops SELECT i, 'shop ' || i FROM generate_series(0, 9) i;"
+        f"INSERT INTO shop.items SELECT i, i % 10, lpad(i || ' ', {width}, 'x') FROM generate_series(0, {rows - 1}) i;"
+        "ANALYZE"
+    )
+
+
+def url(where: Where) -> str:
+    return f"sqlite:///{where}" if isinstance(where, Path) else where.url
+
+
+def plan(
+    sensei: Sensei,
+    source: Where,
+    target: Where,
+    *,
+    source_url: str = "",
+    target_url: str = "",
+    rows: int = ROWS,
+    **options: Any,
+) -> str:
+    """Plan a migration of what `fill` made, in ``CHUNKS`` chunks; returns its id."""
+    config = {
+        "name": "shop",
+        "connections": {"src": source_url or url(source), "dst": target_url or url(target)},
+        "source": {"connection": "src", **({} if isinstance(source, Path) else {"schemas": ["shop"]})},
+        "target": {"connection": "dst", **({} if isinstance(target, Path) else {"schema": "shop"})},
+        "options": {"parallelism": 2, "chunk_rows": rows // CHUNKS, **options},
+    }
+    file = sensei.write("migration.yaml", config)
+    return str(sensei("migrations", "create", "--config", file, json=True).data["id"])
+
+
+def status(sensei: Sensei, migration: str) -> dict[str, Any]:
+    found: dict[str, Any] = sensei("migrations", "status", migration, json=True).data
+    return found
+
+
+def differences(source: Where, target: Where) -> list[str]:
+    return reader.compare_databases(source, target, schema_a="shop", schema_b="shop", tables=("shops", "items"))
+
+
+def check_finished(sensei: Sensei, migration: str, source: Where, target: Where) -> None:
+    """Completed, each row once, the journal whole, and the way back open and proven."""
+    found = sensei("migrations", "status", migration, "--detailed", json=True).data
+    assert found["status"] == "completed"
+    assert found["journal"]["problems"] == []
+    assert found["errors"]["total"] == 0
+    assert differences(source, target) == []
+    proof = sensei("migrations", "rollback", migration, "--full", "--verify", json=True).data
+    assert proof["passed"], proof
+
+
+def chunks_done(target: Where) -> int:
+    """How many chunks have been committed; 0 while there is no ledger."""
+    try:
+        if isinstance(target, Path):
+            with contextlib.closing(sqlite3.connect(f"file:{target}?mode=ro", uri=True)) as db:
+                return int(db.execute("SELECT count(*) FROM sensei_chunks").fetchone()[0])
+        return int(target.value("SELECT count(*) FROM sensei_.chunks"))
+    except (sqlite3.OperationalError, psycopg2.errors.UndefinedTable):
+        return 0
+
+
+@contextlib.contextmanager
+def held_still(target: Where) -> Iterator[int]:
+    """Wait for the copy to be under way and hold it there: no chunk commits within the block.
+
+    Yields the number of chunks that are in by then.
+    """
+    wait_until(lambda: chunks_done(target) > 0, what="the first chunk", interval=0.002)
+    if isinstance(target, Path):
+        with contextlib.closing(sqlite3.connect(target, timeout=30, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            (done,) = db.execute("SELECT count(*) FROM sensei_chunks").fetchone()
+            assert done < CHUNKS, "the copy was over before it could be held"
+            yield int(done)
+            db.execute("ROLLBACK")
+        return
+    connection = target.connect(autocommit=False)
+    try:
+        with connection.cursor() as cursor:
+            # Every chunk share-locks this row at its start.
+            cursor.execute("SELECT 1 FROM sensei_.migrations FOR UPDATE")
+            cursor.execute("SELECT count(*) FROM sensei_.chunks")
+            (done,) = cursor.fetchone() or (0,)
+            assert done < CHUNKS, "the copy was over before it could be held"
+            yield int(done)
+    finally:
+        with contextlib.suppress(psycopg2.Error):  # the server may be gone by now: that is what tests do to it
+            connection.rollback()
+        connection.close()
+
+
+def sessions(database: servers.Database) -> int:
+    """How many of Sensei's sessions the server has in this database."""
+    return int(
+        database.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'sensei%'"
+        )
+    )

@@ -1,0 +1,201 @@
+"""Each of the five lines is measured: real damage makes its line fail, by name, and mending makes it hold again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import fix_postgres
+import fix_sensei
+import moves
+import servers
+import small_shop
+
+BAD = {
+    "source_row_counts": "changed",
+    "source_data_integrity": "damaged",
+    "target_cleaned": False,
+    "indexes_restored": False,
+    "sequences_reset": False,
+}
+COUNTS, DATA, CLEANED, INDEXES, SEQUENCES = BAD
+
+
+@dataclass(frozen=True)
+class Damage:
+    """``spoil`` on one end makes exactly these lines untrue; a difference holds ``names``; ``mend`` undoes it."""
+
+    what: str
+    lines: tuple[str, ...]
+    names: str
+    spoil: str
+    mend: str
+    engine: str = ""  #: only there
+
+    def __str__(self) -> str:
+        return self.what.replace(" ", "-")
+
+
+SOURCE = [
+    Damage(
+        "one blank in a row", (DATA,), "customers",
+        "UPDATE customers SET name = 'bob' WHERE id = 2", "UPDATE customers SET name = 'bob ' WHERE id = 2",
+    ),
+    Damage(
+        "a row deleted", (COUNTS, DATA), "tags",
+        "DELETE FROM tags WHERE order_id = 2", "INSERT INTO tags VALUES (2, 'a')",
+    ),
+    Damage(
+        "a row inserted", (COUNTS, DATA), "orders",
+        "INSERT INTO orders (id, customer) VALUES (9, 1)", "DELETE FROM orders WHERE id = 9",
+    ),
+    Damage(
+        "one row for another", (DATA,), "tags",
+        "DELETE FROM tags WHERE order_id = 2; INSERT INTO tags VALUES (9, 'z')",
+        "DELETE FROM tags WHERE order_id = 9; INSERT INTO tags VALUES (2, 'a')",
+    ),
+    Damage("an index dropped", (DATA,), "orders_customer",
+           "DROP INDEX orders_customer", "CREATE INDEX orders_customer ON orders (customer)"),
+]  # fmt: skip
+
+TARGET = [
+    Damage("an index dropped", (CLEANED, INDEXES), "theirs_note",
+           "DROP INDEX theirs_note", "CREATE INDEX theirs_note ON theirs (note)"),
+    Damage("an index of another kind", (CLEANED, INDEXES), "theirs_note",
+           "DROP INDEX theirs_note; CREATE INDEX theirs_note ON theirs (note DESC)",
+           "DROP INDEX theirs_note; CREATE INDEX theirs_note ON theirs (note)"),
+    Damage("one blank in a row", (CLEANED,), "theirs",
+           "UPDATE theirs SET note = 'two' WHERE id = 2", "UPDATE theirs SET note = 'two ' WHERE id = 2"),
+    Damage("NULL for empty", (CLEANED,), "theirs",
+           "UPDATE theirs SET note = '' WHERE id = 3", "UPDATE theirs SET note = NULL WHERE id = 3"),
+    Damage("a table left over", (CLEANED,), "left_over",
+           "CREATE TABLE left_over (id integer)", "DROP TABLE left_over"),
+    Damage("a table dropped", (CLEANED,), "theirs_too",
+           "ALTER TABLE theirs_too RENAME TO sensei_hidden", "ALTER TABLE sensei_hidden RENAME TO theirs_too",
+           "sqlite"),
+    Damage("a column added", (CLEANED,), "extra",
+           "ALTER TABLE theirs_too ADD COLUMN extra integer", "ALTER TABLE theirs_too DROP COLUMN extra"),
+    Damage("a view made", (CLEANED,), "seen", "CREATE VIEW seen AS SELECT * FROM theirs", "DROP VIEW seen"),
+    Damage("a sequence moved", (CLEANED, SEQUENCES), "theirs",
+           "UPDATE sqlite_sequence SET seq = 99 WHERE name = 'theirs'",
+           "UPDATE sqlite_sequence SET seq = 3 WHERE name = 'theirs'", "sqlite"),
+    Damage("a sequence moved", (CLEANED, SEQUENCES), "theirs_id_seq",
+           "SELECT setval('theirs_id_seq', 99)", "SELECT setval('theirs_id_seq', 3)", "postgres"),
+    Damage("a sequence drawn from", (CLEANED, SEQUENCES), "counter",
+           "SELECT nextval('counter')", "SELECT setval('counter', 1)", "postgres"),
+    Damage("a comment changed", (CLEANED,), "theirs",
+           "COMMENT ON TABLE theirs IS 'of new'", "COMMENT ON TABLE theirs IS 'of old'", "postgres"),
+    Damage("a default changed", (CLEANED,), "note",
+           "ALTER TABLE theirs ALTER note SET DEFAULT 'lost'", "ALTER TABLE theirs ALTER note SET DEFAULT 'kept'",
+           "postgres"),
+    Damage("a constraint added", (CLEANED,), "odd",
+           "ALTER TABLE theirs ADD CONSTRAINT odd CHECK (id > -1)", "ALTER TABLE theirs DROP CONSTRAINT odd", "postgres"),
+    Damage("a schema left over", (CLEANED,), "empty", "CREATE SCHEMA empty", "DROP SCHEMA empty", "postgres"),
+    Damage("a schema of its own gone", (CLEANED,), "theirs_too",
+           "CREATE SCHEMA sensei_hide; ALTER TABLE theirs_too SET SCHEMA sensei_hide",
+           "ALTER TABLE sensei_hide.theirs_too SET SCHEMA public; DROP SCHEMA sensei_hide", "postgres"),
+]  # fmt: skip
+
+
+def _judge(move: moves.Move, damage: Damage) -> None:
+    found = move.verify(expect=4)
+    lines = found["rollback_verification"]
+    wrong = {line for line, value in lines.items() if value != moves.LINES[line]}
+    assert wrong == set(damage.lines), (damage.what, found["differences"])
+    assert {line: lines[line] for line in wrong} == {line: BAD[line] for line in wrong}
+    assert found["passed"] is False
+    assert any(damage.names in d for d in found["differences"]), (damage.what, found["differences"])
+
+
+def _mended(move: moves.Move, what: str) -> None:
+    found = move.verify()
+    assert (found["rollback_verification"], found["differences"]) == (moves.LINES, []), what
+
+
+@pytest.fixture
+def rolled_back(
+    request: pytest.FixtureRequest,
+    sensei: fix_sensei.Sensei,
+    make_pg_db: fix_postgres.MakeDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> moves.Move:
+    source, target = request.param
+    folder = tmp_path_factory.mktemp("ends")
+    a = small_shop.source(source, make_pg_db, folder)
+    b = small_shop.target(target, make_pg_db, folder)
+    move = moves.plan_move(sensei, a, b, options={"chunk_rows": 2})
+    move.start()
+    done = move.rollback("--verify").data
+    assert (done["rollback_verification"], done["differences"]) == (moves.LINES, [])
+    return move
+
+
+@pytest.mark.parametrize("rolled_back", [("sqlite", "postgres"), ("postgres", "sqlite")], indirect=True, ids="-".join)
+def test_each_line_fails_with_the_damage_that_it_is_about_and_holds_again_once_mended(rolled_back: moves.Move) -> None:
+    """One migration for all kinds of damage: each starts from a verification that holds."""
+    move = rolled_back
+    for end, damages in ((move.source, SOURCE), (move.target, TARGET)):
+        for damage in damages:
+            if damage.engine not in ("", moves.engine(end)):
+                continue
+            small_shop.run(end, damage.spoil)
+            _judge(move, damage)
+            small_shop.run(end, damage.mend)
+    _mended(move, "all of it")
+
+
+@pytest.mark.parametrize("engine", ["postgres", "sqlite"])
+def test_a_target_table_dropped_and_filled_anew_is_noticed(
+    sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path, engine: str
+) -> None:
+    """What the migrated tables are set aside from is measured, too: a table kept under its own name is no clean-up."""
+    source = small_shop.source("sqlite" if engine == "postgres" else "postgres", make_pg_db, tmp_path)
+    target = small_shop.target(engine, make_pg_db, tmp_path)
+    move = moves.plan_move(sensei, source, target)
+    move.start()
+    # Not rolled back yet: the target is not clean, and every migrated table is named.
+    found = move.verify(expect=4)
+    assert found["rollback_verification"]["target_cleaned"] is False
+    for table in ("customers", "orders", "tags"):
+        assert any(table in d for d in found["differences"])
+    assert found["rollback_verification"]["source_data_integrity"] == "verified"
+    move.rollback()
+    small_shop.run(target, "CREATE TABLE customers (id integer)")
+    again = move.verify(expect=4)
+    assert any("customers" in d for d in again["differences"])
+
+
+def test_verify_source_leaves_the_targets_lines_unchecked(
+    sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path
+) -> None:
+    source = small_shop.source("sqlite", make_pg_db, tmp_path)
+    target = small_shop.target("postgres", make_pg_db, tmp_path)
+    move = moves.plan_move(sensei, source, target)
+    move.start()
+    done = move.rollback("--verify-source").data
+    assert done["rollback_verification"] == {
+        **moves.LINES, CLEANED: "not_checked", INDEXES: "not_checked", SEQUENCES: "not_checked"
+    }  # fmt: skip
+    assert done["passed"] is True
+    shown = sensei("migrations", "verify-rollback", move.id).stdout.splitlines()
+    for line, value in (("source_row_counts", "unchanged"), ("source_data_integrity", "verified"),
+                        ("target_cleaned", "true"), ("indexes_restored", "true"), ("sequences_reset", "true")):  # fmt: skip
+        assert any(line in s and value in s for s in shown), shown
+
+
+def test_a_damaged_rollback_ends_with_4_and_can_be_verified_again(
+    sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path
+) -> None:
+    source = small_shop.source("sqlite", make_pg_db, tmp_path)
+    target = small_shop.target("postgres", make_pg_db, tmp_path)
+    move = moves.plan_move(sensei, source, target)
+    move.start()
+    assert isinstance(target, servers.Database)
+    target.execute("DROP INDEX theirs_note")
+    done = move.rollback("--verify", expect=4).data
+    assert done["rollback_verification"][INDEXES] is False
+    assert (done["status"], done["passed"]) == ("rolled_back", False)
+    target.execute("CREATE INDEX theirs_note ON theirs (note)")
+    _mended(move, "the index")
