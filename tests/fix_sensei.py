@@ -143,9 +143,7 @@ class Sensei:
             pytest.fail(f"stdout is not one JSON document ({wrong}):\n{result}", pytrace=False)
         return Result(result.command, result.returncode, result.stdout, result.stderr, data)
 
-    def spawn(
-        self, *args: Argument, env: Mapping[str, str] | None = None, crash_at: str | None = None
-    ) -> Spawned:
+    def spawn(self, *args: Argument, env: Mapping[str, str] | None = None, crash_at: str | None = None) -> Spawned:
         """Start and return at once."""
         self._count += 1
         command = ("sensei", *(str(a) for a in args))
@@ -154,9 +152,7 @@ class Sensei:
         self._spawned.append(running)
         return running
 
-    def on_terminal(
-        self, *args: Argument, answers: str = "", expect: int | None = 0, timeout: float = 60
-    ) -> Result:
+    def on_terminal(self, *args: Argument, answers: str = "", expect: int | None = 0, timeout: float = 60) -> Result:
         """Run with a terminal for its three streams, typing ``answers``; stdout holds all that was shown."""
         command = ("sensei", *(str(a) for a in args))
         master, slave = pty.openpty()
@@ -202,14 +198,15 @@ class Sensei:
             pytest.fail(f"expected exit code {expect}:\n{result}", pytrace=False)
         return result
 
-    def environment(
-        self, env: Mapping[str, str] | None = None, crash_at: str | None = None
-    ) -> dict[str, str]:
+    @property
+    def last_pid(self) -> int:
+        """The process that was started last."""
+        return self._spawned[-1].pid
+
+    def environment(self, env: Mapping[str, str] | None = None, crash_at: str | None = None) -> dict[str, str]:
         """What a command sees: ours without anybody's own Sensei or PostgreSQL settings, and a fresh home."""
         ours = {
-            k: v
-            for k, v in os.environ.items()
-            if not k.startswith(("PG", "SENSEI_")) or k.startswith("SENSEI_TEST_")
+            k: v for k, v in os.environ.items() if not k.startswith(("PG", "SENSEI_")) or k.startswith("SENSEI_TEST_")
         }
         ours |= {
             "SENSEI_HOME": str(self.home),

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg2
 
 import reader
 import servers
 from fix_sensei import Sensei, wait_until
 
-ROWS = 3000
-CHUNKS = 60
+ROWS = 2990
+#: Enough of them that a busy machine still sees the copy under way.
+CHUNKS = 120
 
 Where = servers.Database | Path
 
@@ -67,8 +69,9 @@ def plan(
         "connections": {"src": source_url or url(source), "dst": target_url or url(target)},
         "source": {"connection": "src", **({} if isinstance(source, Path) else {"schemas": ["shop"]})},
         "target": {"connection": "dst", **({} if isinstance(target, Path) else {"schema": "shop"})},
-        "options": {"parallelism": 2, "chunk_rows": rows // CHUNKS, **options},
+        "options": {"parallelism": 2, "chunk_rows": -(-rows // CHUNKS), **options},
     }
+    sensei.env["SENSEI_CRASH_LOG"] = str(sensei.folder / "points")
     file = sensei.write("migration.yaml", config)
     return str(sensei("migrations", "create", "--config", file, json=True).data["id"])
 
@@ -105,29 +108,36 @@ def chunks_done(target: Where) -> int:
 
 
 @contextlib.contextmanager
-def held_still(target: Where) -> Iterator[int]:
+def held_still(sensei: Sensei, target: Where) -> Iterator[None]:
     """Wait for the copy to be under way and hold it there: no chunk commits within the block.
 
-    Yields the number of chunks that are in by then.
+    PostgreSQL: by a lock on the row that every chunk share-locks first. SQLite, where whoever waits for the file may
+    wait until the copy is over: by stopping the runner that was spawned last, and its workers.
     """
-    wait_until(lambda: chunks_done(target) > 0, what="the first chunk", interval=0.002)
     if isinstance(target, Path):
-        with contextlib.closing(sqlite3.connect(target, timeout=30, isolation_level=None)) as db:
-            db.execute("BEGIN IMMEDIATE")
-            (done,) = db.execute("SELECT count(*) FROM sensei_chunks").fetchone()
-            assert done < CHUNKS, "the copy was over before it could be held"
-            yield int(done)
-            db.execute("ROLLBACK")
+        log = Path(sensei.env["SENSEI_CRASH_LOG"])
+        runner = psutil.Process(sensei.last_pid)
+        wait_until(lambda: log.exists() and "chunk:commit:after" in log.read_text(), what="a chunk", interval=0.002)
+        stopped = [runner]
+        runner.suspend()
+        stopped += runner.children(recursive=True)
+        for process in stopped[1:]:
+            process.suspend()
+        assert log.read_text().count("chunk:commit:after") < CHUNKS, "the copy was over before it could be held"
+        try:
+            yield
+        finally:
+            for process in stopped:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.resume()
         return
+    wait_until(lambda: chunks_done(target) > 0, what="the first chunk", interval=0.002)
     connection = target.connect(autocommit=False)
     try:
         with connection.cursor() as cursor:
-            # Every chunk share-locks this row at its start.
             cursor.execute("SELECT 1 FROM sensei_.migrations FOR UPDATE")
-            cursor.execute("SELECT count(*) FROM sensei_.chunks")
-            (done,) = cursor.fetchone() or (0,)
-            assert done < CHUNKS, "the copy was over before it could be held"
-            yield int(done)
+        assert chunks_done(target) < CHUNKS, "the copy was over before it could be held"
+        yield
     finally:
         with contextlib.suppress(psycopg2.Error):  # the server may be gone by now: that is what tests do to it
             connection.rollback()
@@ -138,6 +148,7 @@ def sessions(database: servers.Database) -> int:
     """How many of Sensei's sessions the server has in this database."""
     return int(
         database.value(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'sensei%'"
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'sensei%'"
         )
     )

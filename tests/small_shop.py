@@ -74,6 +74,8 @@ def target(engine: str, make_pg_db: fix_postgres.MakeDatabase, folder: Path, *, 
 
 def _made(engine: str, make_pg_db: fix_postgres.MakeDatabase, path: Path, sql: str) -> moves.End:
     end: moves.End = make_pg_db() if engine == "postgres" else path
+    if isinstance(end, Path):
+        end.touch()
     if sql:
         run(end, sql.replace("{key}", _KEYS[engine]))
     return end

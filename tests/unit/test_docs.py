@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -255,3 +256,26 @@ def test_no_file_names_a_package_registry_or_a_place_on_somebodys_machine() -> N
             if hit := _PRIVATE.search(line):
                 found.append(f"{name}:{number}: {hit[0]}")
     assert not found, "\n".join(found)
+
+
+# -- transcripts
+
+_TRANSCRIPTS = """\
+# Transcripts
+
+What a terminal shows during the main jobs, command by command. The blocks are those that
+`tests/cli/test_transcripts.py` compares with the real program: `$` leads a command, `!` a line on stderr,
+`[exit code N]` stands where it is not 0, and `{ID}`, `{SECONDS}`, `{TIME}` and the like stand for what differs from run
+to run.
+"""
+
+
+def test_the_transcripts_are_shown_as_they_are_tested() -> None:
+    text = _TRANSCRIPTS
+    for path in sorted((ROOT / "tests" / "cli" / "transcripts").glob("*.txt")):
+        title = path.stem.replace("_", " ").capitalize()
+        text += f"\n## {title}\n\n```transcript\n{path.read_text(encoding='utf-8').rstrip()}\n```\n"
+    document = ROOT / "docs" / "transcripts.md"
+    if os.environ.get("SENSEI_REWRITE_DOCS"):
+        document.write_text(text, encoding="utf-8")
+    assert document.read_text(encoding="utf-8") == text, "SENSEI_REWRITE_DOCS=1 writes it anew"

@@ -72,7 +72,7 @@ def test(name: str = typer.Argument(..., help="The connection's name.")) -> None
     output.result(
         {"name": name, "engine": found.engine, "version": found.version, "tables": len(found.tables),
          "schemas": list(found.schemas)},
-        [f"{name} answers: {found.engine} {found.version}, {len(found.tables)} tables"
+        [f"{name} answers: {found.engine} {found.version}, {output.count(len(found.tables), 'table')}"
          + (f" in {', '.join(found.schemas)}" if found.schemas else "")],
         [name],
     )  # fmt: skip

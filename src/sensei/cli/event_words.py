@@ -54,7 +54,9 @@ _FACTS = {"rows": "rows", "quarantined": "in quarantine", "chunks": "chunks", "r
 
 def _step(kind: str, payload: Payload) -> str:
     facts = payload.get("facts") or {}
-    told = ", ".join(f"{facts[k]:,} {name}" for k, name in _FACTS.items() if isinstance(facts.get(k), int) and facts[k])
+    told = ", ".join(
+        f"{name}: {facts[k]:,}" for k, name in _FACTS.items() if isinstance(facts.get(k), int) and facts[k]
+    )
     what, _, name = str(payload.get("step")).partition(":")
     return f"{kind.removeprefix('step_')}: {what.replace('_', ' ')} {name}".rstrip() + (f" ({told})" if told else "")
 

@@ -144,6 +144,11 @@ def amount(number: float) -> str:
     return f"{number:.1f} TB"
 
 
+def count(number: int, thing: str) -> str:
+    """Write a number of things: 1 table, 2 tables."""
+    return f"{number:,} {thing}" + ("" if number == 1 else "s")
+
+
 def duration(seconds: float) -> str:
     """Write seconds as people do."""
     if seconds < 120:

@@ -34,8 +34,8 @@ def created(plan: model.Plan, risks: dict[str, int]) -> list[str]:
     """Sum a new plan up."""
     e = plan.estimate
     lines = [
-        f"{len(plan.tables)} tables, {e.rows:,} rows, {output.amount(e.bytes)}; about {output.duration(e.seconds)},"
-        f" {output.duration(e.rollback_seconds)} to take back"
+        f"{output.count(len(plan.tables), 'table')}, {e.rows:,} rows, {output.amount(e.bytes)};"
+        f" about {output.duration(e.seconds)}, {output.duration(e.rollback_seconds)} to take back"
     ]
     if risks:
         lines.append("risks: " + ", ".join(f"{n} {s}" for s, n in sorted(risks.items())))
@@ -104,7 +104,7 @@ def plan_text(loaded: desk.Loaded, later: Sequence[owed.Owed]) -> list[str]:
     e = plan.estimate
     lines = [
         f"{migration} ({plan.name}): {plan.source_engine} to {plan.target_engine}",
-        f"{len(plan.tables)} tables, {e.rows:,} rows, {output.amount(e.bytes)}",
+        f"{output.count(len(plan.tables), 'table')}, {e.rows:,} rows, {output.amount(e.bytes)}",
         f"estimate: {output.duration(e.seconds)}; rollback {output.duration(e.rollback_seconds)},"
         f" which keeps {output.amount(e.rollback_bytes)} of disk as evidence",
         "",
@@ -182,9 +182,14 @@ def rollback_text(migration: str, report: back.Report) -> list[str]:
         lines.append(("passed" if report.passed else "FAILED") + f" in {output.duration(report.duration_seconds)}")
     lines += [f"difference: {d}" for d in report.differences]
     if report.evidence:
-        lines.append(f"kept as evidence: {', '.join(str(e.get('object')) for e in report.evidence)}")
+        lines.append(f"kept as evidence: {_several([str(e.get('object')) for e in report.evidence])}")
         lines.append(f"see: sensei evidence list {migration}")
     return lines
+
+
+def _several(names: Sequence[str], shown: int = 10) -> str:
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def status_text(found: dict[str, Any]) -> list[str]:
@@ -207,8 +212,9 @@ def status_text(found: dict[str, Any]) -> list[str]:
         lines.append(f"now: {progress['current']}")
     runner = found["runner"]
     if runner:
-        state = "runs it" if runner["alive"] else "ran it and is gone"
-        lines.append(f"process {runner['pid']} on {runner['host']} {state}, since {moment(runner['since'])}")
+        who = f"process {runner['pid']} on {runner['host']}"
+        since = f"since {moment(runner['since'])}"
+        lines.append(f"{who} runs it {since}" if runner["alive"] else f"{who}, which ran it {since}, is gone")
     tables = progress["tables"]
     if len(tables) > _TABLES_SHOWN and "steps" not in found:
         tables = [t for t in tables if t["status"] == "copying" or t["rows_quarantined"]]
@@ -217,21 +223,19 @@ def status_text(found: dict[str, Any]) -> list[str]:
             f"{len(progress['tables'])} tables: {', '.join(f'{n} {s}' for s, n in counts.items())};"
             f" each of them: sensei migrations status {found['id']} --detailed"
         )
-    lines += [""]
-    lines += output.table(
-        [
-            (
-                t["name"],
-                t["status"],
-                f"{t['rows_copied']:,}",
-                f"{t['rows_total']:,}",
-                f"{t['chunks_done']}/{t['chunks_total']}",
-                f"{t['rows_quarantined']:,}",
-            )
-            for t in tables
-        ],
-        ("table", "status", "rows", "of", "chunks", "quarantine"),
-    )
+    rows = [
+        (
+            t["name"],
+            t["status"],
+            f"{t['rows_copied']:,}",
+            f"{t['rows_total']:,}",
+            f"{t['chunks_done']}/{t['chunks_total']}",
+            f"{t['rows_quarantined']:,}",
+        )
+        for t in tables
+    ]
+    if rows:
+        lines += ["", *output.table(rows, ("table", "status", "rows", "of", "chunks", "quarantine"))]
     if found["errors"]["total"]:
         lines += ["", f"{found['errors']['total']:,} rows in quarantine ({found['errors']['rate']:.2%} of all)"]
     for row in found.get("quarantine", {}).get("rows", []):

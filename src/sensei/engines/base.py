@@ -278,6 +278,12 @@ class Rows(Protocol):
     def suspects(self, session: Session, marker: str, tables: Sequence[catalog.TableName]) -> list[catalog.TableName]:
         """Return the tables that may have been written since the marker: never too few, perhaps too many."""
 
+    def written(self, session: Session, marker: str, tables: Sequence[catalog.TableName]) -> list[catalog.TableName]:
+        """Return the tables that others certainly wrote since the marker, as far as that can be told.
+
+        An engine that only knows that its file was written names all of them.
+        """
+
     def profile(self, session: Session, table: catalog.Table) -> dict[str, ColumnFacts]:
         """Scan a table for values that do not conform; empty where the engine enforces its types."""
 

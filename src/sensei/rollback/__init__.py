@@ -55,7 +55,7 @@ def script(plan: model.Plan, engine: base.Engine, migration: str, evidence: str,
         head.append("evidence is export: this script can't write Parquet, so it drops. Export first if you need them.")
     else:
         head.append("evidence is drop and the target was empty: migrated tables are dropped.")
-    tail = engine.undo.discard(evidence_name(migration), kept(plan)) if keep else []
+    tail = [f"{s};" for s in engine.undo.discard(evidence_name(migration), kept(plan))] if keep else []
     return engine.undo.script(migration, plan.token, head, statements(plan, engine, migration, evidence), tail)
 
 

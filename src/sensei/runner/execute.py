@@ -241,7 +241,7 @@ class _Run:
             ),
             progress=self.report.copying,
         )  # fmt: skip
-        self.desk.screen.say(f"copying {len(todo)} tables with {options.parallelism} workers")
+        self.desk.screen.say(f"copying tables: {len(todo)}, workers: {options.parallelism}")
         transfer.copy(crew, [t.job(stale) for t in todo], watch)
 
     # -- endings

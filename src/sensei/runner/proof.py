@@ -71,6 +71,13 @@ def _refuse_written(loaded: desks.Loaded, ctx: steps_context.Context, was: finge
             loaded.plan, was, ends, ctx.book, loaded.config.options.parallelism, only=suspects
         )
         written = counts + contents
+        if not written:
+            # What was copied is what is there now, but not all of it is what the fingerprint saw: rows were written
+            # before it was their turn.
+            written = [
+                f"{name}, in rows that were not copied yet"
+                for name in rows.written(ctx.source_session, was.source.marker, suspects)
+            ]
     if written:
         raise errors.SourceWritten(
             f"the source was written while it was copied: {'; '.join(written[:10])}",

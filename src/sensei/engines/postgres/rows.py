@@ -141,6 +141,12 @@ class Rows:
         mark = json.loads(marker)
         return [t for t in tables if _written(session, mark["snapshot"], mark["files"], t)]
 
+    def written(
+        self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
+    ) -> list[catalog.TableName]:
+        snapshot = json.loads(marker)["snapshot"]
+        return [t for t in tables if _newer(session, "pg_snapshot_xmax", snapshot, t)]
+
     def profile(self, session: base.Session, table: catalog.Table) -> dict[str, base.ColumnFacts]:
         return {}
 
@@ -316,9 +322,14 @@ def _written(found: base.Session, snapshot: str, files: dict[str, int], table: c
     )
     if not now or any(files.get(str(oid)) != int(node) for oid, node in now):
         return True  # truncated, rewritten, made or gone since
-    written = found.rows(
+    return _newer(found, "pg_snapshot_xmin", snapshot, table)
+
+
+def _newer(found: base.Session, bound: str, snapshot: str, table: catalog.TableName) -> bool:
+    """Tell whether a table has rows of transactions from one bound of a snapshot on."""
+    rows = found.rows(
         f"SELECT EXISTS (SELECT 1 FROM {source_of(found, table)} AS t"
-        " WHERE age(t.xmin) BETWEEN ? AND age(pg_snapshot_xmin(?::pg_snapshot)::xid))",
+        f" WHERE age(t.xmin) BETWEEN ? AND age({bound}(?::pg_snapshot)::xid))",
         [_YOUNGEST, snapshot],
     )
-    return bool(written[0][0])
+    return bool(rows[0][0])

@@ -69,6 +69,13 @@ class Rows:
         """Return no table where nobody wrote to the file since, else all of them: SQLite keeps no time per table."""
         return [] if self.marker(session) == marker else list(tables)
 
+    def written(
+        self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
+    ) -> list[catalog.TableName]:
+        """Return all tables where somebody wrote to the file since; none while it could be a mere checkpoint."""
+        _, log_before = json.loads(marker)
+        return [] if log_before else self.suspects(session, marker, tables)
+
     def profile(self, session: base.Session, table: catalog.Table) -> dict[str, base.ColumnFacts]:
         """Scan a table once for values that do not conform to their column's type."""
         return profile.profile(session, table)

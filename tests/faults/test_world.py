@@ -1,0 +1,134 @@
+"""A source that is written while it is copied, and a world that changed between pause and resume."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+import mid_copy
+import servers
+from fix_postgres import MakeDatabase
+from fix_sensei import Sensei
+from mid_copy import Where
+
+#: What others do to the source while it is copied; S is the schema's prefix.
+WRITES = {
+    "insert": "INSERT INTO S.items VALUES (1000000, 1, 'new')",
+    "update": "UPDATE S.items SET shop = shop + 1 WHERE id = 5 AND shop < 9",
+    "delete": "DELETE FROM S.items WHERE id = 7",
+    "one_blank": "UPDATE S.items SET note = note || ' ' WHERE id = 11",
+    "late_row": "UPDATE S.items SET note = 'changed before it was copied' WHERE id = 2900",
+    "truncate": "TRUNCATE S.items",
+}
+
+
+def _write(source: Where, sql: str) -> None:
+    if isinstance(source, Path):
+        with contextlib.closing(sqlite3.connect(source, timeout=30)) as db:
+            db.execute(sql.replace("TRUNCATE", "DELETE FROM").replace("S.", ""))
+            db.commit()
+    else:
+        source.execute(sql.replace("S.", "shop."))
+
+
+@pytest.mark.parametrize("engine", ["postgres", "sqlite"])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_source_written_during_the_copy_fails_the_migration_and_names_the_table(
+    sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path, engine: str, write: str
+) -> None:
+    source: Where = make_pg_db() if engine == "postgres" else tmp_path / "source.db"
+    target: Where = tmp_path / "target.db" if engine == "postgres" else make_pg_db()
+    mid_copy.fill(source)
+    migration = mid_copy.plan(sensei, source, target, parallelism=1)
+    running = sensei.spawn("migrations", "start", migration, "--json")
+    with mid_copy.held_still(sensei, target):
+        _write(source, WRITES[write])
+    ended = running.wait(expect=4)
+    assert "items" in ended.stdout and "source_written" in ended.stdout, ended
+    if engine == "postgres" or write != "late_row":  # of an SQLite file only its rows tell which table was written
+        assert "shops" not in ended.stdout, ended
+    assert mid_copy.status(sensei, migration)["status"] == "failed"
+
+
+def _paused(sensei: Sensei, source: Where, target: Where) -> str:
+    migration = mid_copy.plan(sensei, source, target)
+    running = sensei.spawn("migrations", "start", migration)
+    with mid_copy.held_still(sensei, target):
+        running.signal(2)
+    running.wait(expect=0)
+    assert mid_copy.status(sensei, migration)["status"] == "paused"
+    return migration
+
+
+def _refused(sensei: Sensei, migration: str, *why: str) -> None:
+    error = sensei("migrations", "resume", migration, json=True, expect=3).data["error"]
+    assert error["code"] == "world_changed"
+    for words in why:
+        assert words in error["message"], error
+    assert mid_copy.status(sensei, migration)["status"] == "paused"
+
+
+@pytest.mark.parametrize("engine", ["postgres", "sqlite"])
+def test_resume_refuses_a_changed_schema_configuration_or_database_and_goes_on_once_it_is_back(
+    sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path, engine: str
+) -> None:
+    source: Where = make_pg_db() if engine == "postgres" else tmp_path / "source.db"
+    target: Where = tmp_path / "target.db" if engine == "postgres" else make_pg_db()
+    mid_copy.fill(source)
+    migration = _paused(sensei, source, target)
+
+    alter = "ALTER TABLE S.items {} COLUMN extra {}".replace("S.", "" if isinstance(source, Path) else "shop.")
+    _execute(source, alter.format("ADD", "integer"))
+    _refused(sensei, migration, "schema changed", "extra")
+    _execute(source, alter.format("DROP", ""))
+
+    file = sensei.folder / "migration.yaml"
+    text = file.read_text()
+    file.write_text(text.replace('"parallelism": 2', '"parallelism": 1'))
+    _refused(sensei, migration, "migration.yaml", "not the configuration")
+    file.write_text(text)
+
+    if isinstance(source, servers.Database):
+        sensei("migrations", "resume", migration)
+        mid_copy.check_finished(sensei, migration, source, target)
+        return
+    # The same file name, another file in its place.
+    kept = source.rename(tmp_path / "kept.db")
+    mid_copy.fill(source)
+    _refused(sensei, migration, "source", "another database")
+    source.unlink()
+    kept.rename(source)
+    sensei("migrations", "resume", migration)
+    mid_copy.check_finished(sensei, migration, source, target)
+
+
+def test_resume_refuses_another_database_behind_the_connections_name(
+    sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path
+) -> None:
+    source, target, other = tmp_path / "source.db", make_pg_db(), make_pg_db()
+    mid_copy.fill(source)
+    url = target.url.replace(f"/{target.name}", "/${SHOP_DB}")
+    sensei.env["SHOP_DB"] = target.name
+    migration = mid_copy.plan(sensei, source, target, target_url=url)
+    running = sensei.spawn("migrations", "start", migration)
+    with mid_copy.held_still(sensei, target):
+        running.signal(2)
+    running.wait(expect=0)
+    sensei.env["SHOP_DB"] = other.name
+    _refused(sensei, migration, "target", "another database")
+    sensei("migrations", "rollback", migration, "--full", expect=3)
+    assert other.query("SELECT 1 FROM pg_namespace WHERE nspname IN ('shop', 'sensei_')") == []
+    sensei.env["SHOP_DB"] = target.name
+    sensei("migrations", "rollback", migration, "--full", "--verify")
+
+
+def _execute(where: Where, sql: str) -> None:
+    if isinstance(where, Path):
+        with contextlib.closing(sqlite3.connect(where, timeout=30)) as db:
+            db.execute(sql)
+            db.commit()
+    else:
+        where.execute(sql)
