@@ -79,7 +79,9 @@ class Bench:
     folder: Path
     source: servers.Database | Path
     target: servers.Database | Path
+    file: Path = Path()
     migration: str = ""
+    first: str = ""
     before_source: Any = None
     before_target: Any = None
     #: How source and target differ after an undisturbed run: the rows in quarantine, nothing else.
@@ -100,9 +102,15 @@ class Bench:
     def plan(self) -> None:
         """Create the migration, and remember home, source and target as they are then."""
         self.before_source, self.before_target = reader.snapshot(self.source), self.look()
-        config = self.sensei.write("migration.yaml", self.config)
-        self.migration = self.sensei("migrations", "create", "--config", config, json=True).data["id"]
+        self.file = self.sensei.write("migration.yaml", self.config)
+        self.create()
         shutil.copytree(self.sensei.home, self.folder / "planned")
+
+    def create(self) -> None:
+        """Plan the migration, or a later one of the same kind."""
+        self.run("migrations", "create", "--config", str(self.file))
+        output = (self.folder / "output").read_text()
+        self.migration = json.loads(output[output.index("{") :])["id"]
 
     def reset(self) -> None:
         """Back to planned, as if nothing had ever run."""
@@ -112,8 +120,10 @@ class Bench:
             for path in self.target.parent.glob(self.target.name + "*"):
                 path.unlink()
             return
-        place = f"sensei_evidence_{self.migration}"
-        self.target.execute(f'DROP SCHEMA IF EXISTS sensei_, shop, "{place}" CASCADE')
+        made = self.target.query("SELECT nspname FROM pg_namespace WHERE nspname = 'shop' OR nspname LIKE 'sensei%'")
+        if made:
+            names = ", ".join(servers.quote(name) for (name,) in made)
+            self.target.execute(f"DROP SCHEMA {names} CASCADE")
 
     def look(self) -> Any:
         """The target without what is Sensei's."""
@@ -143,7 +153,8 @@ class Bench:
     def state(self) -> str:
         """The status as the store has it; a look that takes no command."""
         with contextlib.closing(sqlite3.connect(self.sensei.home / "sensei.db")) as store:
-            return str(store.execute("SELECT status FROM migrations").fetchone()[0])
+            found = store.execute("SELECT status FROM migrations WHERE id = ?", [self.migration])
+            return str(found.fetchone()[0])
 
     def go_on(self, crash_at: str = "", expect: int | None = 0) -> int:
         """Start, or resume what was begun."""
@@ -151,7 +162,11 @@ class Bench:
         return self.run("migrations", verb, self.migration, expect=expect, SENSEI_CRASH_AT=crash_at)
 
     def status(self) -> dict[str, Any]:
-        self.run("migrations", "status", self.migration, "--detailed")
+        return self.ask("migrations", "status", self.migration, "--detailed")
+
+    def ask(self, *args: str) -> dict[str, Any]:
+        """Run a command and return its document."""
+        self.run(*args)
         found: dict[str, Any] = json.loads((self.folder / "output").read_text())
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
+import json as jsonlib
 import os
 import sqlite3
 import subprocess
@@ -52,9 +52,10 @@ class Case:
         """Write the migration file, with some sections replaced."""
         return self.sensei.write(name, {**self.config, **(changes or {})})
 
-    def run(self, *words: str | Path, **how: Any) -> Result:
-        """Run a command and remember what it printed."""
-        result = self.sensei(*words, **how)
+    def run(self, *words: str | Path, real: bool = False, **how: Any) -> Result:
+        """Run a command, in a process of its own where it moves data or `real` is set; remember what it printed."""
+        moves = {"start", "resume"} & set(words)
+        result = self.sensei(*words, **how) if real or moves else in_process(self.sensei, *words, **how)
         self.seen.append(result)
         return result
 
@@ -181,7 +182,7 @@ def without_privileges(sensei: Sensei, *words: str | Path) -> Result:
         cwd=sensei.folder,
         timeout=120,
     )
-    data = json.loads(done.stdout) if "--json" in command and done.stdout else None
+    data = jsonlib.loads(done.stdout) if "--json" in command and done.stdout else None
     return Result(command, done.returncode, done.stdout, done.stderr, data)
 
 
@@ -203,24 +204,46 @@ def missing(keys: Iterable[str], document: Mapping[str, Any]) -> list[str]:
     return [k for k in keys if k not in document]
 
 
+def in_process(
+    sensei: Sensei,
+    *words: str | Path,
+    json: bool = False,
+    expect: int | None = 0,
+    env: Mapping[str, str] | None = None,
+) -> Result:
+    """Call the command line as a function, in the environment of a process: hundreds of starts take minutes."""
+    from sensei.cli import app
+
+    arguments = [*map(str, words), *(["--json"] if json else [])]
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.dict(os.environ, sensei.environment(env), clear=True),
+        mock.patch("sys.stdin", io.StringIO()),
+        contextlib.chdir(sensei.folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = app.run(arguments)
+    result = Result(("sensei", *arguments), code, out.getvalue(), err.getvalue())
+    if expect is not None and code != expect:
+        pytest.fail(f"expected exit code {expect}:\n{result}", pytrace=False)
+    if not json:
+        return result
+    try:
+        data = jsonlib.loads(result.stdout)
+    except ValueError as wrong:
+        pytest.fail(f"stdout is not one JSON document ({wrong}):\n{result}", pytrace=False)
+    return Result(result.command, code, result.stdout, result.stderr, data)
+
+
 @dataclass(frozen=True)
 class InProcess:
-    """The command line called as a function, for what needs no process of its own; --json always."""
+    """The command line called as a function, with --json."""
 
     sensei: Sensei
 
     def __call__(self, *words: str | Path, env: Mapping[str, str] | None = None) -> tuple[int, dict[str, Any]]:
         """Return the exit code and the document of stdout."""
-        from sensei.cli import app
-
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            mock.patch.dict(os.environ, self.sensei.environment(env), clear=True),
-            mock.patch("sys.stdin", io.StringIO()),
-            contextlib.chdir(self.sensei.folder),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-        ):
-            code = app.run([*map(str, words), "--json"])
-        readable(err.getvalue())
-        return code, json.loads(out.getvalue())
+        result = in_process(self.sensei, *words, json=True, expect=None, env=env)
+        readable(result.stderr)
+        return result.returncode, result.data

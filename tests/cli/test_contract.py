@@ -131,7 +131,7 @@ def test_every_command_explains_itself(call: InProcess, capsys: pytest.CaptureFi
 def test_the_documents_of_a_whole_migration_have_the_contracts_keys(to_postgres: Case) -> None:
     case = to_postgres
     cli_case.fill(case.source, "CREATE VIEW rich AS SELECT * FROM customers; INSERT INTO orders VALUES (9, 99, 1)")
-    made = case.run("migrations", "create", "--config", case.file(), json=True).data
+    made = case.run("migrations", "create", "--config", case.file(), json=True, real=True).data
     assert re.fullmatch(r"mig_[0-9a-f]+", made["id"])
     migration = made["id"]
 
@@ -215,7 +215,7 @@ def test_verify_source_measures_the_first_two_lines_and_says_so_of_the_rest(file
 def test_a_difference_is_exit_4_with_the_whole_report(files: Case) -> None:
     migration = files.completed()
     cli_case.fill(files.source, "UPDATE customers SET name = name || ' ' WHERE id = 1")
-    result = files.run("migrations", "rollback", migration, "--full", "--verify", json=True, expect=4)
+    result = files.run("migrations", "rollback", migration, "--full", "--verify", json=True, expect=4, real=True)
     assert result.data["rollback_verification"]["source_data_integrity"] == "damaged"
     assert result.data["passed"] is False
     assert "customers" in result.data["differences"][0]
@@ -230,7 +230,7 @@ def test_a_difference_is_exit_4_with_the_whole_report(files: Case) -> None:
 
 def test_quiet_prints_ids_only(files: Case) -> None:
     words = ["migrations", "create", "--config", files.file(), "--quiet"]
-    result = files.run(*words)
+    result = files.run(*words, real=True)
     assert re.fullmatch(r"mig_[0-9a-f]+\n", result.stdout)
     assert result.stderr == ""
     migration = result.stdout.strip()

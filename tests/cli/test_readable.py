@@ -77,13 +77,13 @@ def test_a_fault_in_sensei_itself_is_exit_1_without_a_traceback_unless_asked_for
     )
     migration = files.create()
     path = f"{breaking}:{files.sensei.environment()['PYTHONPATH']}"
-    result = files.run("migrations", "status", migration, expect=1, env={"PYTHONPATH": path})
+    result = files.run("migrations", "status", migration, expect=1, env={"PYTHONPATH": path}, real=True)
     assert "a bug" in result.stderr
     assert "--debug" in result.stderr
     assert "Traceback" not in result.stdout + result.stderr
-    result = files.run("migrations", "status", migration, "--debug", expect=1, env={"PYTHONPATH": path})
+    result = files.run("migrations", "status", migration, "--debug", expect=1, env={"PYTHONPATH": path}, real=True)
     assert "Traceback" in result.stderr
-    result = files.run("migrations", "status", migration, json=True, expect=1, env={"PYTHONPATH": path})
+    result = files.run("migrations", "status", migration, json=True, expect=1, env={"PYTHONPATH": path}, real=True)
     assert result.data["error"]["code"] == "fault"
 
 
