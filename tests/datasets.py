@@ -62,9 +62,7 @@ def load_sqlite(name: str, path: Path) -> Path:
         cached = folder / f"{name}.db"
         connection = sqlite3.connect(cached)
         try:
-            connection.executescript(
-                "PRAGMA synchronous = OFF; BEGIN;" + script(name, "sqlite") + "; COMMIT;"
-            )
+            connection.executescript("PRAGMA synchronous = OFF; BEGIN;" + script(name, "sqlite") + "; COMMIT;")
         finally:
             connection.close()
         _files[name] = cached

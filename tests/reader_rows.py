@@ -83,8 +83,7 @@ class Postgres:
     def tables(self, schema: str = "public") -> list[str]:
         """Names of the tables of a schema that hold rows of their own, partitions but not their parents."""
         found = self.query(
-            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(%s)"
-            " ORDER BY 1",
+            "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(%s) ORDER BY 1",
             [quote(schema)],
         )
         return [name for (name,) in found]
@@ -108,9 +107,7 @@ class Postgres:
 
     def rows(self, table: Table, names: Sequence[str]) -> Iterator[tuple[str | None, ...]]:
         """Each value as its type's own output function prints it: casts to text drop a char's blanks."""
-        shown = ", ".join(
-            f"CASE WHEN {quote(n)} IS NULL THEN NULL ELSE format('%s', {quote(n)}) END" for n in names
-        )
+        shown = ", ".join(f"CASE WHEN {quote(n)} IS NULL THEN NULL ELSE format('%s', {quote(n)}) END" for n in names)
         with self.connection.cursor(f"reader_{secrets.token_hex(4)}") as cursor:
             cursor.itersize = 5000
             cursor.execute(f"SELECT {shown or 'NULL'} FROM {self.sql_name(table)}")
@@ -137,8 +134,7 @@ class Sqlite:
     def tables(self, schema: str = "main") -> list[str]:
         """Names of the tables, without SQLite's own."""
         found = self.query(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_'"
-            " ORDER BY 1"
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, 7) <> 'sqlite_' ORDER BY 1"
         )
         return [name for (name,) in found]
 
@@ -173,9 +169,7 @@ def own_rows(reader: Reader, table: Table) -> Iterator[tuple[Any, ...]]:
         if isinstance(reader, Sqlite):
             yield tuple(map(values.storage, row))
         else:
-            yield tuple(
-                values.from_postgres(v, c.kind or Kind("text")) for v, c in zip(row, columns, strict=True)
-            )
+            yield tuple(values.from_postgres(v, c.kind or Kind("text")) for v, c in zip(row, columns, strict=True))
 
 
 def row_hash(row: tuple[Any, ...]) -> int:

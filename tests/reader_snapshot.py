@@ -16,9 +16,7 @@ Snapshot = dict[str, dict[str, Any]]
 
 # Each query gives: kind, name, schema (for leaving out the ignored), then named properties. Grants that were
 # never touched are shown as the defaults that they stand for, in a fixed order.
-_GRANTS = (
-    "(SELECT array_agg(g::text ORDER BY g::text) FROM unnest(coalesce({acl}, acldefault({kind}, {owner}))) g)"
-)
+_GRANTS = "(SELECT array_agg(g::text ORDER BY g::text) FROM unnest(coalesce({acl}, acldefault({kind}, {owner}))) g)"
 
 
 def _grants(acl: str, kind: str, owner: str) -> str:
@@ -27,8 +25,7 @@ def _grants(acl: str, kind: str, owner: str) -> str:
 
 #: Objects that an extension brought are described by the extension's version alone.
 _OWN = (
-    "NOT EXISTS (SELECT FROM pg_depend e"
-    " WHERE e.classid = '{cls}'::regclass AND e.objid = {oid} AND e.deptype = 'e')"
+    "NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = '{cls}'::regclass AND e.objid = {oid} AND e.deptype = 'e')"
 )
 
 _QUERIES = [
@@ -197,9 +194,7 @@ def _postgres(reader: Postgres, ignored: tuple[str, ...], rows: bool) -> Snapsho
     for full, entry in found.items():
         kind, _, name = full.partition(" ")
         if kind == "sequence" and not full.startswith("sequence relation"):
-            entry["last_value"], entry["is_called"] = reader.query(
-                f"SELECT last_value, is_called FROM {name}"
-            )[0]
+            entry["last_value"], entry["is_called"] = reader.query(f"SELECT last_value, is_called FROM {name}")[0]
     if rows:
         for schema, table in _with_rows(reader, ignored):
             held = digest(own_rows(reader, (schema, table)))

@@ -145,9 +145,7 @@ def widened(single: Any) -> Any:
     """A single-precision value as the double that it is: what a source of doubles is compared with."""
     if single is None:
         return None
-    return (
-        ("float", "nan") if single[1] == "nan" else float8(struct.unpack(">f", bytes.fromhex(single[1]))[0])
-    )
+    return ("float", "nan") if single[1] == "nan" else float8(struct.unpack(">f", bytes.fromhex(single[1]))[0])
 
 
 def _from_text(text: str, kind: Kind) -> Any:
@@ -165,9 +163,7 @@ def _from_text(text: str, kind: Kind) -> Any:
             return _interval(text, kind)
         case "json":
             try:
-                return _json(
-                    json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_json)
-                )
+                return _json(json.loads(text, parse_float=Decimal, parse_int=Decimal, parse_constant=_no_json))
             except ValueError:
                 return _odd(text, kind)
     return _odd(text, kind)

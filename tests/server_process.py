@@ -51,9 +51,7 @@ def find_postgres() -> Path | None:
     if named := os.environ.get("SENSEI_TEST_PGBIN"):
         return Path(named)
     roots = [Path("/usr/lib/postgresql"), Path("/opt/homebrew/opt"), Path("/usr/local/opt")]
-    found = [
-        p.parent for root in roots for p in root.glob("*/bin/initdb") if (p.parent / "postgres").exists()
-    ]
+    found = [p.parent for root in roots for p in root.glob("*/bin/initdb") if (p.parent / "postgres").exists()]
     if found:
         return max(found, key=lambda p: [int(n) for n in re.findall(r"\d+", p.parent.name)] or [0])
     on_path = shutil.which("initdb")
@@ -137,9 +135,7 @@ class PostgresProcess:
 
     @property
     def major(self) -> int:
-        out = subprocess.run(
-            [self.bindir / "postgres", "-V"], capture_output=True, text=True, check=True
-        ).stdout
+        out = subprocess.run([self.bindir / "postgres", "-V"], capture_output=True, text=True, check=True).stdout
         return int(re.findall(r"\d+", out)[0])
 
     def start(self, timeout: float = 60) -> None:

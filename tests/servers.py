@@ -101,9 +101,7 @@ class Database:
     def set_defaults(self, settings: Mapping[str, str]) -> None:
         """Settings that every later session of this database begins with."""
         for key, value in settings.items():
-            self.execute(
-                f"ALTER DATABASE {quote(self.name)} SET {key} TO {value if ',' in value else literal(value)}"
-            )
+            self.execute(f"ALTER DATABASE {quote(self.name)} SET {key} TO {value if ',' in value else literal(value)}")
 
 
 class PostgresServer(PostgresProcess):
@@ -129,9 +127,7 @@ class PostgresServer(PostgresProcess):
     def database(self, name: str) -> Database:
         return Database(self, name)
 
-    def create_db(
-        self, name: str | None = None, *, template: str = "template0", owner: str = USER
-    ) -> Database:
+    def create_db(self, name: str | None = None, *, template: str = "template0", owner: str = USER) -> Database:
         """A fresh database, UTF-8, with a name of its own unless one is given."""
         name = name or f"t_{secrets.token_hex(5)}"
         self._admin(f"CREATE DATABASE {quote(name)} TEMPLATE {quote(template)} OWNER {quote(owner)}")
@@ -142,9 +138,7 @@ class PostgresServer(PostgresProcess):
         connection = self.connect("postgres")
         try:
             with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", [name]
-                )
+                cursor.execute("SELECT slot_name, active_pid FROM pg_replication_slots WHERE database = %s", [name])
                 for slot, pid in cursor.fetchall():
                     if pid:
                         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
@@ -153,9 +147,7 @@ class PostgresServer(PostgresProcess):
         finally:
             connection.close()
 
-    def create_role(
-        self, name: str | None = None, *, attributes: str = "LOGIN", secret: str | None = None
-    ) -> str:
+    def create_role(self, name: str | None = None, *, attributes: str = "LOGIN", secret: str | None = None) -> str:
         """A role, by default one that may only log in, with the common password; returns its name."""
         name = name or f"r_{secrets.token_hex(5)}"
         self._admin(f"CREATE ROLE {quote(name)} {attributes} PASSWORD {literal(secret or password())}")

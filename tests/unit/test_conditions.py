@@ -140,9 +140,7 @@ def test_the_documented_conditions_hold_when_they_should(
     assert condition.holds(holds_not) is False
 
 
-@pytest.mark.parametrize(
-    "text", ["error_rate > 5%", "error_rate != 5%", "error_rate < 5%", "validation_failure"]
-)
+@pytest.mark.parametrize("text", ["error_rate > 5%", "error_rate != 5%", "error_rate < 5%", "validation_failure"])
 def test_nothing_fires_on_what_was_not_measured(text: str) -> None:
     assert conditions.parse(text).holds({}) is False
     assert conditions.parse(text.replace("5%", "errors / 0")).holds({"error_rate": 1.0, "errors": 1}) is False

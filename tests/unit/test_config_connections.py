@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from sensei import errors
 from sensei.config import connections, home
 
-PASSWORDS = st.text(
-    st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f"), min_size=1
-)
+PASSWORDS = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_characters="\x7f"), min_size=1)
 
 
 def mode(path: Path) -> int:
@@ -200,9 +198,7 @@ def test_connections_added_at_the_same_time_all_stay(tmp_path: Path) -> None:
     assert list(connections.ConnectionBook(tmp_path).list()) == ["c0", "c1", "c2", "c3"]
 
 
-def test_home_is_made_private_where_the_variable_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_home_is_made_private_where_the_variable_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SENSEI_HOME", str(tmp_path / "deep" / "home"))
     monkeypatch.delenv("SENSEI_STORE", raising=False)
     assert home.home() == tmp_path / "deep" / "home"
@@ -221,9 +217,7 @@ def test_home_defaults_to_the_users_own(tmp_path: Path, monkeypatch: pytest.Monk
     assert home.home() == tmp_path / ".sensei"
 
 
-def test_a_home_that_can_not_be_made_is_a_failure_of_the_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_home_that_can_not_be_made_is_a_failure_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     for folder in ("file", "file/below"):
         monkeypatch.setenv("SENSEI_HOME", str(tmp_path / folder))

@@ -219,9 +219,7 @@ def test_an_environment_is_laid_over_the_rest() -> None:
 
 def test_an_unknown_environment_is_refused_with_the_known_ones() -> None:
     (line,) = complaints(STAGED, "stagin")
-    assert (
-        line == "m.yaml:6:1: there is no environment 'stagin'; did you mean 'staging'? (known: half, staging)"
-    )
+    assert line == "m.yaml:6:1: there is no environment 'stagin'; did you mean 'staging'? (known: half, staging)"
     assert "(known: none)" in complaints(BASE, "staging")[0]
 
 
@@ -252,9 +250,7 @@ def test_another_url_for_the_same_name_is_another_database() -> None:
 
 def test_an_environment_is_checked_though_it_is_not_chosen() -> None:
     more = "environments: {staging: {source: {conection: x}}}\n"
-    assert complaints(BASE + more) == [
-        "m.yaml:4:35: unknown key 'conection' in 'source'; did you mean 'connection'?"
-    ]
+    assert complaints(BASE + more) == ["m.yaml:4:35: unknown key 'conection' in 'source'; did you mean 'connection'?"]
     assert "can't be changed by an environment" in complaints(BASE + "environments: {a: {name: b}}\n")[0]
     assert "expected a map" in complaints(BASE + "environments: {a: 5}\n")[0]
 
@@ -351,8 +347,6 @@ def test_importing_the_package_does_not_import_pydantic() -> None:
     import subprocess
     import sys
 
-    code = (
-        "import sys, sensei.config.home; sys.exit('pydantic' in sys.modules or 'ruamel.yaml' in sys.modules)"
-    )
+    code = "import sys, sensei.config.home; sys.exit('pydantic' in sys.modules or 'ruamel.yaml' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -1,6 +1,5 @@
 """Every YAML block of the rollback procedures parses as it is printed there."""
 
-# ruff: noqa: E501 - the blocks stand as they are printed
 from __future__ import annotations
 
 from datetime import UTC, datetime
@@ -205,10 +204,7 @@ def test_what_is_not_carried_out_yet_is_said_and_required_checks_block() -> None
     assert {"cutover_plan", "auto_rollback", "post_rollback_analysis", "phased_rollback"} <= set(owed)
     assert "rollback_verification" not in owed
     assert ALL.splitlines()[owed["cutover_plan"].line - 1] == "cutover_plan:"
-    assert (
-        "full_backup_exists"
-        in ALL.splitlines()[owed["pre_migration_checks[0].source.full_backup_exists"].line - 1]
-    )
+    assert "full_backup_exists" in ALL.splitlines()[owed["pre_migration_checks[0].source.full_backup_exists"].line - 1]
 
 
 def test_the_contracts_migration_file_parses() -> None:

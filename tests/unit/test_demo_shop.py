@@ -38,9 +38,7 @@ def digest(path: Path) -> str:
     """Of the schema and every value with its type, in the order of the rows."""
     found = hashlib.sha256()
     with closing(sqlite3.connect(path)) as db:
-        for row in db.execute(
-            "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1"
-        ):
+        for row in db.execute("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY 1"):
             found.update(repr(row).encode())
         for table in shop.TABLES:
             for row in db.execute(f'SELECT * FROM "{table}" ORDER BY rowid'):
@@ -124,9 +122,7 @@ def test_a_stricter_engine_accepts_every_value(db: sqlite3.Connection) -> None:
 def test_indexed_texts_fit_into_a_page(db: sqlite3.Connection) -> None:
     # PostgreSQL refuses an index entry of more than a third of a page.
     for table in shop.TABLES:
-        for (index,) in db.execute(
-            "SELECT name FROM sqlite_schema WHERE type='index' AND tbl_name=?", (table,)
-        ):
+        for (index,) in db.execute("SELECT name FROM sqlite_schema WHERE type='index' AND tbl_name=?", (table,)):
             for *_, name in db.execute(f'PRAGMA index_info("{index}")').fetchall():
                 assert max(len(str(value)) for value in column(db, table, name)) < 500, f"{index} {name}"
 
@@ -194,9 +190,7 @@ def test_too_few_rows_are_refused_before_a_file_appears(tmp_path: Path) -> None:
     assert not (tmp_path / "tiny.db").exists()
 
 
-def test_a_file_that_could_not_be_finished_is_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_could_not_be_finished_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shop, "AFTERWARDS", "CREATE INDEX nonsense ON nowhere (nothing)")
     with pytest.raises(sqlite3.OperationalError):
         shop.write(tmp_path / "shop.db", rows=1_000)

@@ -149,15 +149,11 @@ def test_a_database_with_sessions_and_slots_can_be_dropped(pg_server: servers.Po
     database.execute("SELECT pg_create_logical_replication_slot('slot_to_drop', 'pgoutput')")
     pg_server.drop_db(database.name)
     session.close()
-    left = pg_server.database("postgres").value(
-        "SELECT count(*) FROM pg_database WHERE datname = %s", [database.name]
-    )
+    left = pg_server.database("postgres").value("SELECT count(*) FROM pg_database WHERE datname = %s", [database.name])
     assert left == 0
 
 
-def test_a_role_may_only_what_it_was_granted(
-    pg_db: servers.Database, pg_server: servers.PostgresServer
-) -> None:
+def test_a_role_may_only_what_it_was_granted(pg_db: servers.Database, pg_server: servers.PostgresServer) -> None:
     role = pg_server.create_role()
     try:
         pg_db.execute("CREATE TABLE t (a int)")
@@ -201,9 +197,7 @@ def test_a_server_goes_with_its_owner_however_that_ended() -> None:
 
 def test_the_sqlite_shell_stops_at_the_first_error(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    assert (
-        servers.sqlite_shell(path, "CREATE TABLE t (a); INSERT INTO t VALUES (1); SELECT * FROM t;") == "1\n"
-    )
+    assert servers.sqlite_shell(path, "CREATE TABLE t (a); INSERT INTO t VALUES (1); SELECT * FROM t;") == "1\n"
     with pytest.raises(servers.ServerError, match="no such table"):
         servers.sqlite_shell(path, "SELECT * FROM nowhere; DROP TABLE t;")
     assert servers.sqlite_shell(path, "SELECT count(*) FROM t;") == "1\n"

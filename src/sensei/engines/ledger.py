@@ -198,9 +198,7 @@ class Ledger:
         """Return the plan's token as this database holds it; None where it does not know the migration."""
         if not self.exists(session):
             return None
-        return str(
-            session.rows(f"SELECT token FROM {self.name('migrations')} WHERE id = ?", [self.migration])[0][0]
-        )
+        return str(session.rows(f"SELECT token FROM {self.name('migrations')} WHERE id = ?", [self.migration])[0][0])
 
     # -- steps and objects
 

@@ -45,7 +45,7 @@ def script(plan: model.Plan, engine: base.Engine, migration: str, evidence: str,
         f"Made for: {state}.",
         "",
         "Constraints, indexes and sequences of the migrated tables go with their tables.",
-        "The target's own constraints, indexes and sequences were not changed by the migration: none is to be restored.",
+        "The target's own constraints, indexes and sequences were not changed: none is to be restored.",
     ]
     if keep:
         head.append(

@@ -140,8 +140,12 @@ def _translate(exc: BaseException, committing: bool) -> errors.SenseiError:
     if state.startswith(_DATA):
         place = _COPY_COLUMN.search(details.get("context", ""))
         column = details.get("column_name") or (place[1] if place else None)
-        said = ": ".join(p for p in (getattr(diag, "message_primary", None), getattr(diag, "message_detail", None)) if p)
-        rejected = errors.DataRejected(said or text, sqlstate=state, **({"column": column} if column else {}), **details)
+        said = ": ".join(
+            p for p in (getattr(diag, "message_primary", None), getattr(diag, "message_detail", None)) if p
+        )
+        rejected = errors.DataRejected(
+            said or text, sqlstate=state, **({"column": column} if column else {}), **details
+        )
         rejected.duplicate = state == "23505"
         return rejected
     if state == "42501":
