@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
+
 import reader
 import servers
 from fix_sensei import Result, Sensei

@@ -298,7 +298,7 @@ def test_a_source_that_is_being_written_is_waited_for_and_then_told(files: Case)
     writer = sqlite3.connect(files.source, isolation_level=None)
     writer.execute("BEGIN EXCLUSIVE")
     try:
-        result = files.run(*create(files), json=True, expect=5)
+        result = files.run(*create(files), json=True, expect=5, real=True)
         assert "in use" in result.data["error"]["message"]
     finally:
         writer.close()

@@ -183,4 +183,4 @@ def test_a_second_runner_is_refused_and_told_who_holds_it(files: Case) -> None:
     told = first.wait(30, expect=0)
     assert "paused (lunch)" in told.stdout
     assert "sensei migrations resume" in told.stdout
-    files.run("migrations", "rollback", migration, "--full", "--verify")
+    files.run("migrations", "rollback", migration, "--full", "--verify", real=True)

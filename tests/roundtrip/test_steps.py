@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import json
+import secrets
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -95,36 +97,48 @@ def _side(role: base.Purpose, end: moves.End) -> sides.Side:
     return sides.Side(role, str(role), connections.expand(moves.url(end), {servers.PASSWORD_ENV: servers.password()}))
 
 
-@pytest.fixture
-def make_ends(sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path) -> Iterator[Any]:
-    made: list[Ends] = []
+MakeEnds = Callable[..., Ends]
+
+
+@pytest.fixture(scope="module")
+def make_ends(pg_server: servers.PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeEnds]:
+    """Ends by engine, made once: every test here leaves them as they were."""
+    made: dict[tuple[str, bool], Ends] = {}
+    databases: list[servers.Database] = []
+
+    def database() -> servers.Database:
+        databases.append(pg_server.create_db())
+        return databases[-1]
 
     def make(engine: str, *, own: bool = True) -> Ends:
-        a = make_pg_db()
+        if (engine, own) in made:
+            return made[(engine, own)]
+        folder = tmp_path_factory.mktemp("ends")
+        a = database()
         a.execute(SOURCE)
-        b = small_shop.target(engine, make_pg_db, tmp_path, own=own)
-        path = sensei.write(
-            "steps.yaml",
-            {
-                "name": "steps",
-                "connections": {"from": moves.url(a), "to": moves.url(b)},
-                "source": {"connection": "from", "schemas": ["shop"]},
-                "target": {"connection": "to"},
-            },
-        )
+        b = small_shop.target(engine, database, folder, own=own)  # type: ignore[arg-type]
+        path = folder / "steps.yaml"
+        told = {
+            "name": "steps",
+            "connections": {"from": moves.url(a), "to": moves.url(b)},
+            "source": {"connection": "from", "schemas": ["shop"]},
+            "target": {"connection": "to"},
+        }
+        path.write_text(json.dumps(told))
         asked = config.load(path, None).config
         source, target = _side(base.Purpose.SOURCE, a), _side(base.Purpose.TARGET, b)
         desk = cast(Any, SimpleNamespace(screen=SimpleNamespace(say=lambda text: None)))
         plan = create.look(desk, asked, source, target)
-        ends = Ends(plan, asked, source, target, source.open(), target.open(), b)
-        made.append(ends)
-        return ends
+        made[(engine, own)] = Ends(plan, asked, source, target, source.open(), target.open(), b)
+        return made[(engine, own)]
 
     yield make
     copier._SESSIONS.drop_all()
-    for ends in made:
+    for ends in made.values():
         ends.reading.close()
         ends.writing.close()
+    for one in databases:
+        pg_server.drop_db(one.name)
 
 
 def _do(ctx: steps_context.Context, step: model.Step) -> None:
@@ -158,7 +172,7 @@ def _back(ends: Ends, plan: model.Plan, migration: str, evidence: str) -> rollba
     return rollback.walk(plan, ends.target, ends.writing, book, evidence, lambda text: None)
 
 
-def test_the_cases_name_every_kind_of_step(make_ends: Any) -> None:
+def test_the_cases_name_every_kind_of_step(make_ends: MakeEnds) -> None:
     for engine in EFFECTS:
         kinds = {step.kind for step in make_ends(engine).plan.steps}
         assert kinds == set(EFFECTS[engine]) | set(SILENT[engine])
@@ -169,13 +183,13 @@ def test_the_cases_name_every_kind_of_step(make_ends: Any) -> None:
 @pytest.mark.parametrize("evidence", ["keep", "drop"])
 @pytest.mark.parametrize(("engine", "kind"), CASES)
 def test_a_step_is_done_taken_back_done_again_and_taken_back_again(
-    make_ends: Any, engine: str, kind: str, evidence: str
+    make_ends: MakeEnds, engine: str, kind: str, evidence: str
 ) -> None:
     ends: Ends = make_ends(engine, own=evidence == "keep")
     plan = _up_to(ends.plan, kind)
     before = ends.seen()
     effects = []
-    for migration in ("mig_first", "mig_second"):
+    for migration in (f"mig_{secrets.token_hex(4)}" for _ in range(2)):
         ctx = ends.context(migration, plan)
         last_of_kind = max(n for n, s in enumerate(plan.steps) if s.kind == kind)
         first_of_kind = min(n for n, s in enumerate(plan.steps) if s.kind == kind)
@@ -203,7 +217,7 @@ def test_a_step_is_done_taken_back_done_again_and_taken_back_again(
 
 
 @pytest.mark.parametrize("engine", ["postgres", "sqlite"])
-def test_a_step_finds_somebody_elses_object_and_leaves_it_alone(make_ends: Any, engine: str) -> None:
+def test_a_step_finds_somebody_elses_object_and_leaves_it_alone(make_ends: MakeEnds, engine: str) -> None:
     ends: Ends = make_ends(engine)
     plan = _up_to(ends.plan, "create_table")
     ctx = ends.context("mig_first", plan)
@@ -215,6 +229,8 @@ def test_a_step_finds_somebody_elses_object_and_leaves_it_alone(make_ends: Any, 
         _do(ctx, plan.steps[-1])
     _back(ends, plan, "mig_first", "keep")
     assert small_shop.ask(ends.where, f"SELECT id FROM {name}") == [(7,)]
+    schema = "CASCADE; DROP SCHEMA IF EXISTS shop" if engine == "postgres" else ""
+    small_shop.run(ends.where, f"DROP TABLE {name} {schema}")
 
 
 @pytest.mark.parametrize("engine", ["postgres", "sqlite"])
