@@ -213,7 +213,10 @@ def in_process(
     expect: int | None = 0,
     env: Mapping[str, str] | None = None,
 ) -> Result:
-    """Call the command line as a function, in the environment of a process: hundreds of starts take minutes."""
+    """Call the command line as a function, in the environment of a process: hundreds of starts take minutes.
+
+    Not for what uses workers (more than four chunks to read): their helpers would be taken for the home's own.
+    """
     from sensei.cli import app
 
     arguments = [*map(str, words), *(["--json"] if json else [])]

@@ -74,7 +74,7 @@ def test_hostile_names_arrive_as_they_are_and_are_taken_back(case: Case) -> None
     assert carried["not_migrated"] == []
     for kind in ("index", "unique", "foreign_key"):
         assert len(definitions(case, kind)) == len(NAMES), kind
-    report = case.run("migrations", "rollback", migration, "--full", "--verify", json=True).data
+    report = case.run("migrations", "rollback", migration, "--full", "--verify", json=True, real=True).data
     assert report["passed"] is True
     assert reader.diff_snapshots(before, clean(case.target)) == []
 
@@ -130,7 +130,7 @@ def test_hostile_schemas_are_made_and_taken_back(between_postgres: Case, schema:
     before = reader.snapshot(case.target)
     migration = case.completed({"source": {"connection": "here", "schemas": [schema]}})
     assert reader.compare_databases(case.source, case.target, schema_a=schema, schema_b=schema) == []
-    report = case.run("migrations", "rollback", migration, "--full", "--verify", json=True).data
+    report = case.run("migrations", "rollback", migration, "--full", "--verify", json=True, real=True).data
     assert report["passed"] is True
     assert reader.diff_snapshots(before, reader.snapshot(case.target)) == []
 
