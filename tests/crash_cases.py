@@ -15,7 +15,6 @@ import pytest
 import reader
 import servers
 from fix_sensei import Sensei
-from fork_server import ForkServer
 
 #: Tables have two chunks each: with more than four in all, a verification starts workers, which takes its time.
 CHUNK_ROWS = 25
@@ -75,7 +74,6 @@ class Bench:
     """One migration, planned once, that each case starts from again."""
 
     sensei: Sensei
-    fork: ForkServer
     folder: Path
     source: servers.Database | Path
     target: servers.Database | Path
@@ -86,6 +84,8 @@ class Bench:
     before_target: Any = None
     #: How source and target differ after an undisturbed run: the rows in quarantine, nothing else.
     carried: list[str] = field(default_factory=list)
+    output: str = ""
+    #: What all commands printed, for the message of a failure.
     shown: str = ""
 
     @property
@@ -109,8 +109,7 @@ class Bench:
     def create(self) -> None:
         """Plan the migration, or a later one of the same kind."""
         self.run("migrations", "create", "--config", str(self.file))
-        output = (self.folder / "output").read_text()
-        self.migration = json.loads(output[output.index("{") :])["id"]
+        self.migration = json.loads(self.output)["id"]
 
     def reset(self) -> None:
         """Back to planned, as if nothing had ever run."""
@@ -135,9 +134,9 @@ class Bench:
 
     def run(self, *args: str, expect: int | None = 0, **env: str) -> int:
         """Run a command; ``expect=None`` takes any exit code."""
-        output = self.folder / "output"
-        code = self.fork.run([*args, "--json"], {"SENSEI_CRASH_AT": "", "SENSEI_CRASH_LOG": "", **env}, output)
-        self.shown += f"$ sensei {' '.join(args)} {env or ''}\n{output.read_text()}[exit code {code}]\n"
+        result = self.sensei(*args, "--json", expect=None, env={"SENSEI_CRASH_AT": "", "SENSEI_CRASH_LOG": "", **env})
+        self.output, code = result.stdout, result.returncode
+        self.shown += f"$ sensei {' '.join(args)} {env or ''}\n{result.stderr}{result.stdout}[exit code {code}]\n"
         if expect is not None and code != expect:
             pytest.fail(f"expected exit code {expect}:\n{self.shown[-6000:]}", pytrace=False)
         return code
@@ -167,7 +166,7 @@ class Bench:
     def ask(self, *args: str) -> dict[str, Any]:
         """Run a command and return its document."""
         self.run(*args)
-        found: dict[str, Any] = json.loads((self.folder / "output").read_text())
+        found: dict[str, Any] = json.loads(self.output)
         return found
 
     def check_source(self) -> None:

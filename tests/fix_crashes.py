@@ -14,16 +14,25 @@ from fix_sensei import Sensei
 from fork_server import ForkServer
 
 
-@pytest.fixture
-def fork(sensei: Sensei) -> Iterator[ForkServer]:
-    server = ForkServer(sensei.environment(), sensei.folder)
+@pytest.fixture(scope="module")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """A warm process that forks for each command of a module's tests."""
+    folder = tmp_path_factory.mktemp("fork")
+    server = ForkServer(Sensei(folder, folder / "home").environment())
     yield server
     server.close()
 
 
+@pytest.fixture
+def warm_sensei(sensei: Sensei, fork: ForkServer) -> Sensei:
+    """The command line whose commands are forked when they are run to the end; spawned ones are not."""
+    sensei.fork = fork
+    return sensei
+
+
 @pytest.fixture(params=["postgres", "sqlite"])
 def bench(
-    request: pytest.FixtureRequest, sensei: Sensei, fork: ForkServer, make_pg_db: MakeDatabase, tmp_path: Path
+    request: pytest.FixtureRequest, warm_sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path
 ) -> crash_cases.Bench:
     """A planned migration into a target of that engine, from the other engine."""
     source: servers.Database | Path
@@ -36,6 +45,6 @@ def bench(
         source, target = make_pg_db(), tmp_path / "target" / "target.db"
         source.execute(crash_cases.FILL_POSTGRES)
         target.parent.mkdir()
-    made = crash_cases.Bench(sensei, fork, tmp_path, source, target)
+    made = crash_cases.Bench(warm_sensei, tmp_path, source, target)
     made.plan()
     return made

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 import servers
+from fork_server import ForkServer
 
 SRC = Path(__file__).resolve().parent.parent / "src"
 #: Exit code of a process that a crash point killed, as subprocess reports it.
@@ -113,6 +114,8 @@ class Sensei:
     home: Path
     #: Laid over the environment of every command.
     env: dict[str, str] = field(default_factory=dict)
+    #: Runs commands that are called, where there is one; see `fork_server`.
+    fork: ForkServer | None = None
     _spawned: list[Spawned] = field(default_factory=list)
     _count: int = 0
 
@@ -131,10 +134,14 @@ class Sensei:
         ``crash_at`` is "point" or "point:n": the process must die at the n-th passing of that point.
         """
         words = (*args, "--json") if json else args
-        running = self.spawn(*words, env=env, crash_at=crash_at)
         if crash_at is not None and expect == 0:
             expect = KILLED
-        result = running.wait(timeout, expect=expect)
+        if self.fork is not None:
+            result = self._forked(self.fork, words, self.environment(env, crash_at), timeout)
+            if expect is not None and result.returncode != expect:
+                pytest.fail(f"expected exit code {expect}:\n{result}", pytrace=False)
+        else:
+            result = self.spawn(*words, env=env, crash_at=crash_at).wait(timeout, expect=expect)
         if not json or result.returncode < 0:
             return result
         try:
@@ -142,6 +149,13 @@ class Sensei:
         except ValueError as wrong:
             pytest.fail(f"stdout is not one JSON document ({wrong}):\n{result}", pytrace=False)
         return Result(result.command, result.returncode, result.stdout, result.stderr, data)
+
+    def _forked(self, fork: ForkServer, args: tuple[Argument, ...], env: Mapping[str, str], timeout: float) -> Result:
+        out, err = self.folder / "forked.out", self.folder / "forked.err"
+        words = [str(a) for a in args]
+        code = fork.run(words, env, self.folder, out, err, timeout)
+        texts = [p.read_bytes().decode(errors="replace") for p in (out, err)]
+        return Result(("sensei", *words), code, *texts)
 
     def spawn(self, *args: Argument, env: Mapping[str, str] | None = None, crash_at: str | None = None) -> Spawned:
         """Start and return at once."""

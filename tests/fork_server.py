@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import traceback
@@ -14,25 +16,32 @@ from typing import Any
 
 
 class ForkServer:
-    """One warm process. Life cycle: make, `run` (one at a time), `close`."""
+    """One warm process that forks for each command. Life cycle: make, `run` (one at a time), `close`."""
 
-    def __init__(self, env: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, env: Mapping[str, str]) -> None:
         self._server = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=dict(env),
-            cwd=folder,
             text=True,
             start_new_session=True,
         )
 
-    def run(self, args: list[str], env: Mapping[str, str], output: Path) -> int:
-        """Run one command line to its end; returns its exit code, or minus the signal that killed it."""
+    def run(
+        self, args: list[str], env: Mapping[str, str], folder: Path, out: Path, err: Path, timeout: float = 180
+    ) -> int:
+        """Run one command line to its end; returns its exit code, or minus the signal that killed it.
+
+        ``env`` is its whole environment. Raises TimeoutError, after which the server is of no more use.
+        """
         assert self._server.stdin and self._server.stdout
-        order = {"args": args, "env": dict(env), "output": str(output)}
+        order = {"args": args, "env": dict(env), "folder": str(folder), "out": str(out), "err": str(err)}
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
+        if not select.select([self._server.stdout], [], [], timeout)[0]:
+            os.killpg(self._server.pid, signal.SIGKILL)
+            raise TimeoutError(f"{args} not done after {timeout} s: {err.read_text()[-2000:]}")
         answer = self._server.stdout.readline()
         if not answer:
             raise RuntimeError(f"the fork server ended with {self._server.wait(10)}")
@@ -46,19 +55,17 @@ class ForkServer:
 
 
 def _child(order: dict[str, Any]) -> int:
-    out = os.open(order["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.chdir(order["folder"])
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(out, 1)
-    os.dup2(out, 2)
+    os.dup2(os.open(order["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 1)
+    os.dup2(os.open(order["err"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 2)
+    os.environ.clear()
     os.environ.update(order["env"])
     from sensei import crashpoints
     from sensei.cli import app
 
     importlib.reload(crashpoints)  # it reads the environment once, when it is imported
-    code = app.run(order["args"])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return code
+    return app.run(order["args"])
 
 
 def _serve() -> None:

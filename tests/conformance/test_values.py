@@ -255,7 +255,7 @@ def test_orphans_and_doubles_on_the_way_to_sqlite_are_not_lost_either(
         assert target.value("SELECT convalidated FROM pg_constraint WHERE conname = 'c_p'") is False
 
 
-def test_stop_ends_with_6_keeps_everything_and_goes_on_once_the_row_is_mended(
+def test_stop_ends_with_6_keeps_everything_and_a_new_migration_carries_the_mended_row(
     sensei: fix_sensei.Sensei, pg_db: servers.Database, tmp_path: Path
 ) -> None:
     source = tmp_path / "source.db"
@@ -272,10 +272,29 @@ def test_stop_ends_with_6_keeps_everything_and_goes_on_once_the_row_is_mended(
     assert (status["status"], status["errors"]["total"]) == ("failed", 0)
     assert reader.snapshot(source, file_bytes=True) == before
     assert move.resume(json=True, expect=6).data["error"]["details"]["key"] == {"id": "2"}
+    assert "rollback" in details["details"]["hint"]
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+    assert reader.snapshot(source, file_bytes=True) == before
     connection = sqlite3.connect(source)
     connection.execute("UPDATE v_integer SET v = 3 WHERE id = 2")
     connection.commit()
     connection.close()
-    move.resume()
+    again = moves.plan_move(sensei, source, pg_db, name="again", options={"on_row_error": "stop"})
+    again.start()
     assert reader.compare_tables(source, "v_integer", pg_db, "v_integer", key=["id"]) == []
-    assert move.rollback("--verify").data["passed"] is True
+
+
+def test_a_row_mended_while_a_migration_stands_still_is_a_write_to_the_source(
+    sensei: fix_sensei.Sensei, pg_db: servers.Database, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.db"
+    _fill_sqlite(source, {"INTEGER": [1, 2, "three", 4]})
+    move = moves.plan_move(sensei, source, pg_db, options={"on_row_error": "stop"})
+    move.start(expect=6)
+    connection = sqlite3.connect(source)
+    connection.execute("UPDATE v_integer SET v = 3 WHERE id = 2")
+    connection.commit()
+    connection.close()
+    refused = move.resume(json=True, expect=4).data["error"]
+    assert "v_integer" in refused["message"]
+    assert move.status()["status"] == "failed"

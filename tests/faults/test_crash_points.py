@@ -12,11 +12,10 @@ from fix_sensei import KILLED
 
 #: Points that get a case of their own; with SENSEI_TEST_THOROUGH every point does, which takes minutes.
 _ALONE = (
-    "chunk:", "step:", "ledger:", "script:", "journal:transition", "journal:lease",
-    "journal:step_begun:copy", "journal:step_done:copy",
+    "chunk:", "ledger:", "step:create_table", "step:foreign_key", "journal:transition", "journal:step_done:copy",
 )  # fmt: skip
 #: Of these, the last passing gets one too.
-_LAST = ("chunk:", "ledger:", "script:", "journal:transition")
+_LAST = ("chunk:", "journal:transition")
 #: Passed by the clock as well, so not every run passes them as often.
 _TIMED = "journal:progress"
 #: After a death before it, the next run passes it only further on: out of turn.

@@ -25,6 +25,12 @@ from sensei.engines import base, ledger
 from wire_proxy import WireProxy
 
 
+@pytest.fixture
+def sensei(warm_sensei: Sensei) -> Sensei:
+    """Commands that are not killed start in a moment."""
+    return warm_sensei
+
+
 @pytest.fixture(params=["postgres", "sqlite"])
 def ends(request: pytest.FixtureRequest, make_pg_db: MakeDatabase, tmp_path: Path) -> tuple[Where, Where]:
     """A filled source and an empty target of that engine, across engines."""

@@ -24,6 +24,12 @@ WRITES = {
 }
 
 
+@pytest.fixture
+def sensei(warm_sensei: Sensei) -> Sensei:
+    """Commands that are not killed start in a moment."""
+    return warm_sensei
+
+
 def _write(source: Where, sql: str) -> None:
     if isinstance(source, Path):
         with contextlib.closing(sqlite3.connect(source, timeout=30)) as db:

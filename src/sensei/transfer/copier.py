@@ -33,7 +33,6 @@ class ChunkTask:
     quarantine: bool  #: False: a row that can't be carried stops the migration
     #: Columns (positions in `read.columns`) that name a row in the quarantine; empty: its position in the chunk.
     key_positions: tuple[int, ...] = ()
-    limit_rejected: int = 10_000  #: more rejected rows than this in one chunk is not a few bad rows
 
 
 @dataclass(frozen=True)
@@ -296,7 +295,8 @@ def _reject(task: ChunkTask, row: bytes | base.Row, position: int, error: errors
     if not task.quarantine:
         raise errors.StoppedByRule(
             f"{table}: the row {key_text} can't be carried: {f'{column}: ' if column else ''}{reason}",
-            hint=f"mend the row or set on_row_error: quarantine, then sensei migrations resume {task.migration}",
+            hint=f"sensei migrations rollback {task.migration} --full --verify, then mend the row or set"
+            " on_row_error: quarantine, and create anew: mode full needs a source that stays as it was",
             table=table,
             key=key,
             column=column,
