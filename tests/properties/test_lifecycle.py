@@ -69,27 +69,44 @@ class Lifecycle(stateful.RuleBasedStateMachine):
             expected = {0, KILLED, 5} if crash_at.startswith("chunk:") else {0, KILLED}
         assert code in expected, f"{args} ended with {code}, expected {expected}:\n{self.bench.shown[-6000:]}"
 
-    @stateful.rule(crash_at=_FORWARD)
-    def start(self, crash_at: str | None) -> None:
-        self.run("start", allowed=self.state is State.PLANNED, crash_at=crash_at)
+    def may(self, verb: str) -> bool:
+        """Whether the state allows a command."""
+        back = self.state in (State.ROLLING_BACK, State.ROLLED_BACK) or states.allowed(self.state, State.ROLLING_BACK)
+        return {
+            "start": self.state is State.PLANNED,
+            "cancel": self.state is State.PLANNED,
+            "resume": self.state in (State.PAUSED, State.FAILED, State.RUNNING),
+            "pause": self.state in (State.RUNNING, State.PAUSED),
+            "rollback": back,
+        }[verb]
 
-    @stateful.rule(crash_at=_FORWARD)
-    def resume(self, crash_at: str | None) -> None:
-        self.run("resume", allowed=self.state in (State.PAUSED, State.FAILED, State.RUNNING), crash_at=crash_at)
+    # Each example begins with a run that is, more often than not, cut off: most of what can go wrong needs one.
+    @stateful.initialize(crash_at=_FORWARD)
+    def begin(self, crash_at: str | None) -> None:
+        self.run("start", allowed=True, crash_at=crash_at)
 
+    @stateful.precondition(lambda self: self.may("start") or self.may("resume"))
+    @stateful.rule(crash_at=_FORWARD)
+    def go_on(self, crash_at: str | None) -> None:
+        self.run("start" if self.may("start") else "resume", allowed=True, crash_at=crash_at)
+
+    @stateful.precondition(lambda self: self.may("pause"))
     @stateful.rule()
     def pause(self) -> None:
-        self.run("pause", allowed=self.state in (State.RUNNING, State.PAUSED))
+        self.run("pause", allowed=True)
 
+    @stateful.precondition(lambda self: self.may("rollback"))
     @stateful.rule(crash_at=_BACK)
-    def rollback(self, crash_at: str | None) -> None:
-        back = self.state in (State.ROLLING_BACK, State.ROLLED_BACK) or states.allowed(self.state, State.ROLLING_BACK)
+    def roll_back(self, crash_at: str | None) -> None:
         # Repeated after a crash it goes on; repeated when it is over it does nothing.
-        self.run("rollback", "--full", allowed=back, crash_at=crash_at)
+        self.run("rollback", "--full", allowed=True, crash_at=crash_at)
 
-    @stateful.rule()
-    def cancel(self) -> None:
-        self.run("cancel", "--reason", "changed my mind", allowed=self.state is State.PLANNED)
+    @stateful.rule(verb=st.sampled_from(["start", "resume", "pause", "rollback", "cancel"]))
+    def out_of_place(self, verb: str) -> None:
+        """What an operator types in the wrong moment; a cancel in the right one is carried out."""
+        more = {"rollback": ["--full"], "cancel": ["--reason", "changed my mind"]}.get(verb, [])
+        if verb == "cancel" or not self.may(verb):
+            self.run(verb, *more, allowed=self.may(verb))
 
     @stateful.precondition(lambda self: self.state in states.FINAL)
     @stateful.rule()
