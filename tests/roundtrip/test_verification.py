@@ -110,12 +110,13 @@ class Fast:
     def __init__(self, move: moves.Move) -> None:
         self.move = move
         self._env = {k: v for k, v in move.sensei.environment().items() if k != "PYTHONFAULTHANDLER"}
-        self._server = fork_server.ForkServer(self._env, move.sensei.folder)
+        self._server = fork_server.ForkServer(self._env)
 
     def verify(self, expect: int) -> dict[str, Any]:
         output = self.move.sensei.folder / "verified.json"
         words = ["migrations", "verify-rollback", self.move.id, "--json", "--quiet"]
-        code = self._server.run(words, {}, output)
+        folder = self.move.sensei.folder
+        code = self._server.run(words, self._env, folder, output, folder / "verified.err")
         assert code == expect, output.read_text()
         found: dict[str, Any] = json.loads(output.read_text())
         return found
