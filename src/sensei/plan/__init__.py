@@ -15,7 +15,8 @@ from sensei.config import migration as configuration
 from sensei.engines import base
 from sensei.plan import constraints, mapping, model
 
-#: Bytes a second, and seconds a table, that an estimate reckons with; measured on two cores, see docs/performance.md.
+#: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
+#: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
 BYTES_PER_SECOND = 40_000_000
 SECONDS_PER_TABLE = 0.05
 SECONDS_PER_TABLE_BACK = 0.02
