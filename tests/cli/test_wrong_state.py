@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import cli_case
 import pytest
 from cli_case import Case, InProcess, refusal
 
+import fix_postgres
+import mid_copy
 import servers
 from fix_sensei import Sensei, wait_until
 
@@ -159,28 +162,29 @@ def test_wild_ids_are_unknown_and_nothing_else(files: Case, call: InProcess, wil
 # Two runners
 
 
-def test_a_second_runner_is_refused_and_told_who_holds_it(files: Case) -> None:
-    cli_case.fill(
-        files.source,
-        "INSERT INTO customers (id, name) WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n"
-        " WHERE i < 60000) SELECT i, 'name ' || i FROM n",
-    )
-    migration = files.create({"options": {"chunk_rows": 100, "parallelism": 1}})
-    first = files.sensei.spawn("migrations", "start", migration)
-    wait_until(lambda: "copying" in first.so_far().stderr, what="the copy")
-    for command in ("start", "resume", "cancel"):
-        result = files.run("migrations", command, migration, *WORDS.get(command, []), json=True, expect=3)
-        error = result.data["error"]
-        assert error["code"] in ("lease_held", "wrong_state"), result
-        if command == "resume":
-            assert str(first.pid) in error["message"]
-            assert f"sensei migrations watch {migration}" in error["details"]["hint"]
-    seen = files.run("migrations", "status", migration, json=True).data
-    assert seen["runner"]["pid"] == first.pid
-    assert seen["status"] == "running"
-    paused = files.run("migrations", "pause", migration, "--reason", "lunch", json=True).data
-    assert paused["status"] == "paused"
-    told = first.wait(30, expect=0)
+def test_a_second_runner_is_refused_and_told_who_holds_it(
+    sensei: Sensei, make_pg_db: fix_postgres.MakeDatabase
+) -> None:
+    source, target = sensei.folder / "shop.db", make_pg_db()
+    mid_copy.fill(source)
+    migration = mid_copy.plan(sensei, source, target)
+    first = sensei.spawn("migrations", "start", migration)
+    # Held still: however slow the machine, the copy can't be over before the pause is asked for.
+    with mid_copy.held_still(sensei, target):
+        for command in ("start", "resume", "cancel"):
+            result = sensei("migrations", command, migration, *WORDS.get(command, []), json=True, expect=3)
+            error = result.data["error"]
+            assert error["code"] in ("lease_held", "wrong_state"), result
+            if command == "resume":
+                assert str(first.pid) in error["message"]
+                assert f"sensei migrations watch {migration}" in error["details"]["hint"]
+        seen = mid_copy.status(sensei, migration)
+        assert seen["runner"]["pid"] == first.pid
+        assert seen["status"] == "running"
+        pause = sensei.spawn("migrations", "pause", migration, "--reason", "lunch", "--json")
+        wait_until(lambda: "pausing at the next chunk boundary" in first.so_far().stderr, what="the request")
+    assert json.loads(pause.wait(60, expect=0).stdout)["status"] == "paused"
+    told = first.wait(60, expect=0)
     assert "paused (lunch)" in told.stdout
     assert "sensei migrations resume" in told.stdout
-    files.run("migrations", "rollback", migration, "--full", "--verify", real=True)
+    sensei("migrations", "rollback", migration, "--full", "--verify")

@@ -63,7 +63,9 @@ class Hold:
                 for request in self.desk.store.pending_requests(self.migration):
                     if request.kind == "pause" and request.id not in self._asked:
                         self._asked.append(request.id)
-                        self.ask(str(request.payload.get("reason") or "asked for by another terminal"))
+                        reason = str(request.payload.get("reason") or "asked for by another terminal")
+                        self.ask(reason)
+                        self.desk.screen.say(f"pausing at the next chunk boundary: {reason}")
             except errors.StoreFailed:
                 # The store may come back; without a heartbeat for TTL seconds others may take over, and every
                 # write of ours is then refused by the epoch.
