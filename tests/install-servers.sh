@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests start privately: PostgreSQL's server binaries and the sqlite3 shell. Nothing to do
-# where they are there already.
+# Installs what the tests start privately: the server binaries of PostgreSQL and MariaDB with their clients, and the
+# sqlite3 shell. Nothing to do where they are there already.
 set -eu
 
 have_postgres() {
@@ -13,11 +13,20 @@ have_postgres() {
     return 1
 }
 
+have_mariadb() {
+    [ -n "${SENSEI_TEST_MARIADBD:-}" ] || PATH="$PATH:/usr/sbin:/usr/local/sbin" command -v mariadbd >/dev/null 2>&1 ||
+        return 1
+    command -v mariadb-install-db >/dev/null 2>&1
+}
+
 packages=""
 have_postgres || packages="postgresql"
+# The core packages bring the programs without the service, which Debian would start and enable.
+have_mariadb || packages="$packages mariadb-server-core"
+command -v mariadb >/dev/null 2>&1 || packages="$packages mariadb-client-core"
 command -v sqlite3 >/dev/null 2>&1 || packages="$packages sqlite3"
 if [ -z "$packages" ]; then
-    echo "PostgreSQL and sqlite3 are installed."
+    echo "PostgreSQL, MariaDB and sqlite3 are installed."
     exit 0
 fi
 
@@ -32,8 +41,9 @@ if [ "$(id -u)" != 0 ]; then
 fi
 if ! command -v apt-get >/dev/null 2>&1 || [ "$as_root" = none ]; then
     echo "Missing:$(printf ' %s' $packages). Install PostgreSQL's server (15 or later, with its contrib" >&2
-    echo "extensions) and the sqlite3 shell: on Debian and Ubuntu 'apt-get install postgresql sqlite3' as root," >&2
-    echo "on macOS 'brew install postgresql@17 sqlite'." >&2
+    echo "extensions), MariaDB's server and client (10.11 or later) and the sqlite3 shell: on Debian and Ubuntu" >&2
+    echo "'apt-get install postgresql mariadb-server-core mariadb-client-core sqlite3' as root, on macOS" >&2
+    echo "'brew install postgresql@17 mariadb sqlite'." >&2
     exit 1
 fi
 
@@ -49,3 +59,4 @@ $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
     -o Dpkg::Options::=--force-confold $packages
 have_postgres || { echo "PostgreSQL was installed but initdb was not found." >&2; exit 1; }
+have_mariadb || { echo "MariaDB was installed but mariadbd was not found." >&2; exit 1; }

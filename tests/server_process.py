@@ -1,26 +1,23 @@
-"""The life of a private PostgreSQL server: in a temporary folder, gone with the process that started it."""
+"""The life of a private database server: in a temporary folder, gone with the process that started it."""
 
 from __future__ import annotations
 
+import abc
 import atexit
 import os
 import pwd
 import random
-import re
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import psutil
-import psycopg2
 
 #: The variable that holds the password; URLs name it as ${SENSEI_TEST_PGPASSWORD}, as an operator's would.
 PASSWORD_ENV = "SENSEI_TEST_PGPASSWORD"
@@ -31,7 +28,7 @@ USER = "sensei_test"
 _GUARD = """
 cat >/dev/null
 ours() { { tr '\\0' ' ' <"/proc/$pid/cmdline" || ps -o args= -p "$pid"; } 2>/dev/null | grep -qF "$1/data"; }
-pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && ours "$1" && kill -QUIT "$pid" 2>/dev/null
+pid=$(head -n 1 "$1/$2" 2>/dev/null) && ours "$1" && kill "-$3" "$pid" 2>/dev/null
 for i in 1 2 3 4 5 6 7 8 9 10; do ours "$1" || break; sleep 0.3; done
 rm -rf "$1"
 """
@@ -46,28 +43,16 @@ def password() -> str:
     return os.environ.setdefault(PASSWORD_ENV, secrets.token_hex(12))
 
 
-def find_postgres() -> Path | None:
-    """The folder of the newest PostgreSQL server binaries, or None. SENSEI_TEST_PGBIN overrides."""
-    if named := os.environ.get("SENSEI_TEST_PGBIN"):
-        return Path(named)
-    roots = [Path("/usr/lib/postgresql"), Path("/opt/homebrew/opt"), Path("/usr/local/opt")]
-    found = [p.parent for root in roots for p in root.glob("*/bin/initdb") if (p.parent / "postgres").exists()]
-    if found:
-        return max(found, key=lambda p: [int(n) for n in re.findall(r"\d+", p.parent.name)] or [0])
-    on_path = shutil.which("initdb")
-    return Path(on_path).resolve().parent if on_path else None
-
-
-def _unprivileged() -> pwd.struct_passwd | None:
-    """Whom to run the server as; None to stay who we are. initdb refuses root."""
+def unprivileged(*names: str) -> pwd.struct_passwd | None:
+    """Whom to run a server as, the first of these users that there is; None to stay who we are."""
     if os.geteuid() != 0:
         return None
-    for name in ("postgres", "nobody"):
+    for name in (*names, "nobody"):
         try:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise ServerError("root may not run PostgreSQL and there is neither a user postgres nor nobody")
+    raise ServerError(f"root may not run the server and there is none of the users {', '.join(names)}, nobody")
 
 
 def _free_port() -> int:
@@ -85,34 +70,32 @@ def _free_port() -> int:
     raise ServerError("no free port between 20000 and 30000")
 
 
-class PostgresProcess:
-    """A PostgreSQL server of one's own on 127.0.0.1.
+class ServerProcess(abc.ABC):
+    """A database server of one's own on 127.0.0.1.
 
     Life cycle: ``start`` (initialises on the first call), any of ``stop``, ``kill``, ``restart``, ``start``,
     and last ``close``, which removes every trace. The port stays the same throughout. Usable as a context.
+    An engine says how it is initialised and launched, and how it is asked whether it is up.
     """
 
     #: All that are open in this process, for atexit.
-    _open: ClassVar[list[PostgresProcess]] = []
+    _open: ClassVar[list[ServerProcess]] = []
 
-    def __init__(self, settings: Mapping[str, str] | None = None) -> None:
-        bindir = find_postgres()
-        if bindir is None:
-            raise ServerError("no PostgreSQL server binaries found: run tests/install-servers.sh")
-        self.bindir = bindir
+    #: The engine in words, and the beginning of its folder's name.
+    title: ClassVar[str]
+    prefix: ClassVar[str]
+    #: Where the server writes its pid, within its folder.
+    pid_file: ClassVar[str]
+    #: What ends the server at once; it recovers at the next start.
+    at_once: ClassVar[signal.Signals]
+    #: Modes of stopping, and the signals that ask for them.
+    modes: ClassVar[dict[str, signal.Signals]]
+    #: What the log says where somebody else has the port.
+    port_taken: ClassVar[str] = "Address already in use"
+
+    def __init__(self, owner: pwd.struct_passwd | None) -> None:
         self.port = 0
-        self._settings = {
-            "fsync": "off",
-            "full_page_writes": "off",
-            "wal_level": "logical",
-            "max_connections": "60",
-            "max_wal_senders": "10",
-            "max_replication_slots": "20",
-            "shared_buffers": "64MB",
-            "jit": "off",
-            **(settings or {}),
-        }
-        self._owner = _unprivileged()
+        self._owner = owner
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
@@ -125,6 +108,20 @@ class PostgresProcess:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    # What an engine says
+
+    @abc.abstractmethod
+    def is_up(self) -> bool:
+        """Whether a connection is answered now."""
+
+    @abc.abstractmethod
+    def _initialise_data(self, folder: Path) -> None:
+        """Fill ``folder``/data, which is there and belongs to the server's user; ``folder``/run is too."""
+
+    @abc.abstractmethod
+    def _command(self, folder: Path, port: int) -> list[str]:
+        """The server's command line, in the foreground."""
+
     # The server's life
 
     @property
@@ -134,11 +131,13 @@ class PostgresProcess:
         return self._folder
 
     @property
-    def major(self) -> int:
-        out = subprocess.run([self.bindir / "postgres", "-V"], capture_output=True, text=True, check=True).stdout
-        return int(re.findall(r"\d+", out)[0])
+    def pid(self) -> int:
+        """Of the server, while it runs; where it has children, of their parent."""
+        if self._process is None:
+            raise ServerError("the server does not run")
+        return self._process.pid
 
-    def start(self, timeout: float = 60) -> None:
+    def start(self, timeout: float = 120) -> None:
         """Start and return when connections are answered. Does nothing when it is up."""
         if self._process is not None and self._process.poll() is None:
             return
@@ -150,8 +149,8 @@ class PostgresProcess:
             if self._launch(port, timeout):
                 self.port = port
                 return
-            if attempt == tries or "Address already in use" not in self.log():
-                raise ServerError(f"PostgreSQL did not start:\n{self.log()}")
+            if attempt == tries or self.port_taken not in self.log():
+                raise ServerError(f"{self.title} did not start:\n{self.log()}")
 
     def stop(self, mode: str = "fast", timeout: float = 60) -> None:
         """Stop; mode "smart", "fast" (sessions are ended) or "immediate" (recovers at the next start)."""
@@ -159,14 +158,13 @@ class PostgresProcess:
         if process is None:
             return
         if process.poll() is None:
-            sent = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
-            process.send_signal(sent)
+            process.send_signal(self.modes[mode])
             try:
                 process.wait(timeout)
             except subprocess.TimeoutExpired:
                 log = self.log()
                 self.kill()
-                raise ServerError(f"PostgreSQL did not stop in {timeout} s and was killed:\n{log}") from None
+                raise ServerError(f"{self.title} did not stop in {timeout} s and was killed:\n{log}") from None
         self._process = None
 
     def kill(self) -> None:
@@ -196,23 +194,6 @@ class PostgresProcess:
         self.stop(mode)
         self.start()
 
-    def is_up(self) -> bool:
-        """Whether a connection is answered now."""
-        if self._process is None or self._process.poll() is not None:
-            return False
-        try:
-            psycopg2.connect(
-                host="127.0.0.1",
-                port=self.port,
-                dbname="postgres",
-                user=USER,
-                password=password(),
-                connect_timeout=3,
-            ).close()
-        except psycopg2.OperationalError:
-            return False
-        return True
-
     def close(self) -> None:
         """Stop for good and remove the folder. May be called twice."""
         if self in self._open:
@@ -241,53 +222,46 @@ class PostgresProcess:
             return {}
         return {"user": self._owner.pw_uid, "group": self._owner.pw_gid, "extra_groups": []}
 
+    def _give(self, path: Path) -> None:
+        """Let a file or folder belong to the server's user."""
+        if self._owner is not None:
+            os.chown(path, self._owner.pw_uid, self._owner.pw_gid)
+
+    def _secret_file(self, path: Path, text: str) -> Path:
+        path.touch(mode=0o600)
+        path.write_text(text)
+        self._give(path)
+        return path
+
     def _initialise(self) -> None:
-        folder = self._folder = Path(tempfile.mkdtemp(prefix="sensei-pg-"))
+        folder = self._folder = Path(tempfile.mkdtemp(prefix=self.prefix))
         folder.chmod(0o711)
         for name in ("data", "run"):
             (folder / name).mkdir(mode=0o700)
-            if self._owner is not None:
-                os.chown(folder / name, self._owner.pw_uid, self._owner.pw_gid)
+            self._give(folder / name)
         self._open.append(self)
         self._guard = subprocess.Popen(
-            ["/bin/sh", "-c", _GUARD, "guard", str(folder)],
+            ["/bin/sh", "-c", _GUARD, "guard", str(folder), self.pid_file, self.at_once.name.removeprefix("SIG")],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,  # an interrupt from the keyboard must not end it before its work
             cwd="/",
         )
-        pwfile = folder / "run" / "password"
-        pwfile.touch(mode=0o600)
-        pwfile.write_text(password() + "\n")
-        if self._owner is not None:
-            os.chown(pwfile, self._owner.pw_uid, self._owner.pw_gid)
-        done = subprocess.run(
-            [
-                *[str(self.bindir / "initdb"), "-D", str(folder / "data"), "-U", USER, "-A", "scram-sha-256"],
-                *[f"--pwfile={pwfile}", "-E", "UTF8", "--no-sync", f"--locale={_locale()}"],
-            ],
-            capture_output=True,
-            text=True,
-            env=plain_env(),
-            cwd=folder,
-            **self._run_as(),
-        )
-        pwfile.unlink()
+        self._initialise_data(folder)
+
+    def _run(self, command: list[str], folder: Path) -> None:
+        """Run a command of the server's own to its end, as the server's user."""
+        done = subprocess.run(command, capture_output=True, text=True, env=plain_env(), cwd=folder, **self._run_as())
         if done.returncode != 0:
-            raise ServerError(f"initdb ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+            name = Path(command[0]).name
+            raise ServerError(f"{name} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
 
     def _launch(self, port: int, timeout: float) -> bool:
         folder = self.folder
-        settings = self._settings | {
-            "listen_addresses": "127.0.0.1",
-            "port": str(port),
-            "unix_socket_directories": str(folder / "run"),
-        }
-        arguments = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         with (folder / "log").open("ab") as log:
             self._process = process = subprocess.Popen(
-                [str(self.bindir / "postgres"), "-D", str(folder / "data"), *arguments],
+                self._command(folder, port),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -308,15 +282,12 @@ class PostgresProcess:
 
 
 def plain_env() -> dict[str, str]:
-    """Our environment without the operator's own PostgreSQL settings."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("PG")} | {"LC_ALL": "C", "TZ": "UTC"}
-
-
-def _locale() -> str:
-    return "C.UTF-8" if sys.platform == "linux" else "en_US.UTF-8"
+    """Our environment without the operator's own settings for PostgreSQL, MariaDB and MySQL."""
+    theirs = ("PG", "MYSQL", "MARIADB")
+    return {k: v for k, v in os.environ.items() if not k.startswith(theirs)} | {"LC_ALL": "C", "TZ": "UTC"}
 
 
 @atexit.register
 def _close_all() -> None:
-    for server in list(PostgresProcess._open):
+    for server in list(ServerProcess._open):
         server.close()

@@ -13,21 +13,17 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 
-from server_process import (
-    PASSWORD_ENV,
-    USER,
-    PostgresProcess,
-    ServerError,
-    find_postgres,
-    password,
-    plain_env,
-)
+from server_postgres import PostgresProcess, find_postgres
+from server_process import PASSWORD_ENV, USER, ServerError, password, plain_env
+from servers_mysql import MysqlDatabase, MysqlServer
 
 __all__ = [
     "AWKWARD_DEFAULTS",
     "PASSWORD_ENV",
     "USER",
     "Database",
+    "MysqlDatabase",
+    "MysqlServer",
     "PostgresServer",
     "ServerError",
     "find_postgres",

@@ -206,5 +206,5 @@ def test_the_sqlite_shell_stops_at_the_first_error(tmp_path: Path) -> None:
 def test_installing_servers_does_nothing_where_they_are() -> None:
     before = time.monotonic()
     done = subprocess.run(["sh", TESTS / "install-servers.sh"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "PostgreSQL and sqlite3 are installed.\n")
+    assert (done.returncode, done.stdout) == (0, "PostgreSQL, MariaDB and sqlite3 are installed.\n")
     assert time.monotonic() - before < 10
