@@ -12,9 +12,12 @@ import weakref
 from pathlib import Path
 
 import servers
+import servers_mysql
 
 DATA = Path(__file__).resolve().parent / "data"
+#: Data sets by the engine that they exist for.
 NAMES = ("chinook", "pagila", "adventureworks")
+MYSQL_NAMES = ("chinook", "sakila")
 
 #: Template databases that each server has, by data set.
 _templates: weakref.WeakKeyDictionary[servers.PostgresServer, dict[str, str]] = weakref.WeakKeyDictionary()
@@ -72,8 +75,30 @@ def load_sqlite(name: str, path: Path) -> Path:
     return path
 
 
-def load(name: str, engine: str, where: servers.PostgresServer | Path) -> servers.Database | Path:
+def load_mysql(name: str, server: servers.MysqlServer, database: str | None = None) -> servers.MysqlDatabase:
+    """A fresh database with the data set in it. The caller drops it."""
+    with lzma.open(DATA / name / "mariadb.sql.xz", "rb") as text:  # sakila holds a picture as it is
+        made = text.read()
+    # The view actor_info names the database in which it was made.
+    made = made.replace(b"sakila.", b"")
+    found = server.create_db(database)
+    path = server.folder / f"{found.name}.sql"
+    try:
+        path.write_bytes(servers_mysql.PREAMBLE.encode() + made)
+        found.mariadb(path)
+    finally:
+        path.unlink()
+    return found
+
+
+def load(
+    name: str, engine: str, where: servers.PostgresServer | servers.MysqlServer | Path
+) -> servers.Database | servers.MysqlDatabase | Path:
     """A fresh copy of a data set on a server, or in a new SQLite file."""
+    if isinstance(where, servers.MysqlServer):
+        if engine != "mysql":
+            raise LookupError(f"a {engine} data set does not load into MariaDB")
+        return load_mysql(name, where)
     if isinstance(where, servers.PostgresServer):
         if engine != "postgres":
             raise LookupError(f"a {engine} data set does not load into PostgreSQL")

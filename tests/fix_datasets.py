@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import datasets
+import fix_mysql
 import servers
 
 
@@ -26,6 +27,25 @@ def pg_dataset(pg_server: servers.PostgresServer) -> Iterator[Callable[[str], se
     for database in made:
         pg_server.start()
         pg_server.drop_db(database.name)
+
+
+@pytest.fixture
+def mysql_dataset(request: pytest.FixtureRequest) -> Iterator[Callable[[str], servers.MysqlDatabase]]:
+    """``mysql_dataset("sakila")``: a fresh database with that data set on the shared MariaDB server.
+
+    The server starts when the first data set is asked for.
+    """
+    made: list[servers.MysqlDatabase] = []
+
+    def load(name: str) -> servers.MysqlDatabase:
+        server: servers.MysqlServer = request.getfixturevalue("mysql_server")
+        server.start()
+        database = datasets.load_mysql(name, server)
+        made.append(database)
+        return database
+
+    yield load
+    fix_mysql.tidy(made)
 
 
 @pytest.fixture

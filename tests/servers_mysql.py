@@ -31,6 +31,9 @@ PLAIN: Mapping[str, str] = {
     "tx_isolation": "'REPEATABLE-READ'",
 }
 
+#: The same as the beginning of a script for the client.
+PREAMBLE = "SET NAMES utf8mb4; SET autocommit = 1, " + ", ".join(f"{k} = {v}" for k, v in PLAIN.items()) + ";\n"
+
 
 def quote(name: str) -> str:
     """A quoted SQL identifier."""

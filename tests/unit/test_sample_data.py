@@ -28,6 +28,27 @@ def test_a_postgres_data_set_has_the_rows_that_its_readme_states(
     assert sum(found.values()) > 10_000
 
 
+@pytest.mark.parametrize("name", datasets.MYSQL_NAMES)
+def test_a_mariadb_data_set_has_the_rows_that_its_readme_states(
+    name: str, mysql_dataset: Callable[[str], servers.MysqlDatabase]
+) -> None:
+    database = mysql_dataset(name)
+    stated = datasets.counts(name, "mariadb")
+    tables = database.query("SHOW FULL TABLES WHERE table_type = 'BASE TABLE'")
+    assert {t for t, _ in tables} == set(stated)
+    for table, rows in stated.items():
+        assert database.value(f"SELECT count(*) FROM `{table}`") == rows
+    if name == "sakila":
+        assert database.value("SELECT count(*) FROM information_schema.triggers WHERE trigger_schema = database()") == 6
+        assert (
+            database.value(
+                "SELECT engine FROM information_schema.tables WHERE table_schema = database()"
+                " AND table_name = 'film_text'"
+            )
+            == "MyISAM"
+        )
+
+
 def test_a_sqlite_data_set_has_the_rows_that_its_readme_states(sqlite_dataset: Callable[[str], Path]) -> None:
     connection = sqlite3.connect(sqlite_dataset("chinook"))
     try:
