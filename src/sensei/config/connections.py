@@ -26,8 +26,9 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
         "sslrootcert", "target_session_attrs", "tcp_user_timeout", "user",
     ),
     "mysql": (
-        "charset", "connect_timeout", "read_timeout", "ssl", "ssl_ca", "ssl_capath", "ssl_cert", "ssl_key",
-        "ssl_mode", "ssl_verify_cert", "ssl_verify_identity", "unix_socket", "write_timeout",
+        "charset", "connect_timeout", "lock_wait_timeout", "read_timeout", "ssl", "ssl_ca", "ssl_capath",
+        "ssl_cert", "ssl_key", "ssl_mode", "ssl_verify_cert", "ssl_verify_identity", "statement_timeout",
+        "unix_socket", "write_timeout",
     ),
     "sqlite": ("busy_timeout", "cache", "immutable", "mode", "timeout", "vfs"),
 }  # fmt: skip

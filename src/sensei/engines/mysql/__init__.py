@@ -1,0 +1,1 @@
+"""MariaDB and MySQL as two flavours of one engine."""
