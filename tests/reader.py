@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+import reader_mysql
 import reader_values as values
 from reader_rows import (
     Column,
     Digest,
+    Mysql,
+    Postgres,
     Reader,
     Sqlite,
     Table,
@@ -51,7 +54,7 @@ def compare_tables(
 ) -> list[str]:
     """The differences between source ``a`` and target ``b`` in words, at most ``limit``; [] means equal.
 
-    The PostgreSQL side's types decide what a value means; between two of SQLite, storage class and bits do.
+    PostgreSQL's types decide what a value means, else MariaDB's; between two of SQLite, storage class and bits do.
     ``columns`` maps names in a to names in b where they differ; ``kinds`` overrides what a column (by its
     name in a) means; ``ignore`` names columns of a or b to leave out; ``key`` (names in a) pairs rows in the
     words.
@@ -59,9 +62,10 @@ def compare_tables(
     reader_a, reader_b = open_reader(a), open_reader(b)
     try:
         names, found = _matched(reader_a.columns(table_a), reader_b.columns(table_b), columns or {}, ignore)
-        found += _kinds_that_differ(names, kinds or {})
-        read_a = _reading(reader_a, table_a, [(x.name, y, x) for x, y in names], kinds or {}, reader_b, True)
-        read_b = _reading(reader_b, table_b, [(y.name, x, x) for x, y in names], kinds or {}, reader_a, False)
+        meant = [_meant(reader_a, x, reader_b, y, kinds or {}) for x, y in names]
+        found += _kinds_that_differ(names, meant)
+        read_a = _reading(reader_a, table_a, [x.name for x, _ in names], meant, reader_b, True)
+        read_b = _reading(reader_b, table_b, [y.name for _, y in names], meant, reader_a, False)
         digest_a, digest_b = digest(read_a()), digest(read_b())
         if digest_a.rows != digest_b.rows:
             found.append(f"{digest_a.rows} rows in the source, {digest_b.rows} in the target")
@@ -87,7 +91,8 @@ def compare_databases(
 ) -> list[str]:
     """The differences of every table of a (or of those named), each line led by the table's name.
 
-    Schemas are of PostgreSQL's side and mean nothing for SQLite. Tables that only b has are no difference.
+    Schemas are of PostgreSQL's side and mean nothing for SQLite; for MariaDB they are databases, and "public" is the
+    one that is connected to. Tables that only b has are no difference.
     """
     reader_a, reader_b = open_reader(a), open_reader(b)
     try:
@@ -160,31 +165,42 @@ def _matched(
     return [(c, in_b[name]) for c, name in wanted if name in in_b], found
 
 
-def _kinds_that_differ(names: Matched, given: Mapping[str, Kind]) -> list[str]:
+def _meant(a: Reader, x: Column, b: Reader, y: Column, given: Mapping[str, Kind]) -> tuple[Kind | None, bool]:
+    """What two columns mean, None where only storage tells, and whether their types can mean the same."""
+    if x.name in given:
+        return given[x.name], True
+    if (isinstance(a, Mysql) and isinstance(b, Postgres)) or (isinstance(b, Mysql) and isinstance(a, Postgres)):
+        mine, other = (x, y) if isinstance(a, Mysql) else (y, x)
+        kind = reader_mysql.kind_that_both_mean(mine, other)
+        return kind or x.kind, kind is not None
+    return x.kind or y.kind, not x.kind or not y.kind or x.kind.name == y.kind.name
+
+
+def _kinds_that_differ(names: Matched, meant: list[tuple[Kind | None, bool]]) -> list[str]:
     return [
         f"column {x.name} is {x.declared} in the source, {y.declared} in the target"
-        for x, y in names
-        if x.kind and y.kind and x.kind.name != y.kind.name and x.name not in given
+        for (x, y), (_, same) in zip(names, meant, strict=True)
+        if not same
     ]
 
 
 def _reading(
     reader: Reader,
     table: Table,
-    columns: list[tuple[str, Column, Column]],
-    given: Mapping[str, Kind],
+    names: list[str],
+    meant: list[tuple[Kind | None, bool]],
     other: Reader,
     is_source: bool,
 ) -> Callable[[], Iterator[Row]]:
-    """How to read one side's rows; each column: own name, the other side's column, the source's column."""
+    """How to read one side's rows."""
     own = {c.name: c.kind for c in reader.columns(table)}
-    forms: list[Callable[[Any], Any]] = []
-    for name, opposite, source in columns:
-        kind = given.get(source.name) or own[name] or opposite.kind
-        forms.append(_form(reader, other, kind, is_source))
+    forms = [
+        _form(reader, other, kind if same else own[name] or kind, is_source)
+        for name, (kind, same) in zip(names, meant, strict=True)
+    ]
 
     def read() -> Iterator[Row]:
-        for row in reader.rows(table, [name for name, _, _ in columns]):
+        for row in reader.rows(table, names):
             yield tuple(form(value) for form, value in zip(forms, row, strict=True)) if forms else ()
 
     return read
@@ -196,9 +212,10 @@ def _form(reader: Reader, other: Reader, kind: Kind | None, is_source: bool) -> 
             return values.storage
         return lambda value: values.from_sqlite(value, kind, is_source=is_source)
     decided = kind or Kind("text")
+    from_server = values.from_mysql if isinstance(reader, Mysql) else values.from_postgres
     if decided.name == "float4" and isinstance(other, Sqlite) and not is_source:
-        return lambda value: values.widened(values.from_postgres(value, decided))
-    return lambda value: values.from_postgres(value, decided)
+        return lambda value: values.widened(from_server(value, decided))
+    return lambda value: from_server(value, decided)
 
 
 def _rows_that_differ(

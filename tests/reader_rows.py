@@ -1,4 +1,4 @@
-"""Reads every row of a table of PostgreSQL or SQLite, and nothing else: connections that only read."""
+"""Reads every row of a table, and nothing else: connections that only read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from typing import Any, Protocol
 import psycopg2
 
 import reader_values as values
-from reader_values import Kind
+from reader_mysql import HasAddress, Mysql
+from reader_values import Column, Kind
 
-#: A table: its name, or schema and name. "schema.table" is split at the first dot for PostgreSQL.
+#: A table: its name, or schema and name. "schema.table" is split at the first dot for PostgreSQL. MariaDB's schema is
+#: a database, "" the one that is connected to.
 Table = str | tuple[str, str]
 
 
@@ -25,17 +27,9 @@ class HasDsn(Protocol):
     def dsn(self) -> str: ...
 
 
-#: A database: a connection string or something that has one, or the path of an SQLite file.
-Where = str | HasDsn | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Column:
-    """``declared`` is the type as its engine shows it; SQLite's columns have no kind of their own."""
-
-    name: str
-    declared: str
-    kind: Kind | None
+#: A database: a connection string or something that has one, something with a MariaDB server's address, or the path
+#: of an SQLite file.
+Where = str | HasDsn | HasAddress | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -152,13 +146,15 @@ class Sqlite:
         yield from self.connection.execute(f"SELECT {shown or 'NULL'} FROM {source}")
 
 
-Reader = Postgres | Sqlite
+Reader = Postgres | Mysql | Sqlite
 
 
 def open_reader(where: Where) -> Reader:
     """A reader of a database; close it."""
     if isinstance(where, os.PathLike):
         return Sqlite(where)
+    if not isinstance(where, str) and hasattr(where, "address"):
+        return Mysql(where.address)
     return Postgres(where if isinstance(where, str) else where.dsn)
 
 
@@ -168,8 +164,9 @@ def own_rows(reader: Reader, table: Table) -> Iterator[tuple[Any, ...]]:
     for row in reader.rows(table, [c.name for c in columns]):
         if isinstance(reader, Sqlite):
             yield tuple(map(values.storage, row))
-        else:
-            yield tuple(values.from_postgres(v, c.kind or Kind("text")) for v, c in zip(row, columns, strict=True))
+            continue
+        read = values.from_mysql if isinstance(reader, Mysql) else values.from_postgres
+        yield tuple(read(v, c.kind or Kind("text")) for v, c in zip(row, columns, strict=True))
 
 
 def row_hash(row: tuple[Any, ...]) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+import reader_snapshot_mysql
+from reader_mysql import Mysql
 from reader_rows import Postgres, Sqlite, Where, digest, open_reader, own_rows
 
 #: What is described, by "kind name": each a mapping of property to value.
@@ -154,13 +156,15 @@ def snapshot(
 ) -> Snapshot:
     """All that can be said of a database: objects, definitions, grants, comments, sequences, digests of rows.
 
-    Schemas (PostgreSQL) or tables (SQLite), publications and slots whose names begin with one of
-    ``ignore_prefixes`` are left out. ``file_bytes`` adds an SQLite file's own hash.
+    Schemas (PostgreSQL), databases and tables (MariaDB) or tables (SQLite), publications and slots whose names begin
+    with one of ``ignore_prefixes`` are left out. ``file_bytes`` adds an SQLite file's own hash.
     """
     reader = open_reader(where)
     try:
         if isinstance(reader, Postgres):
             return _postgres(reader, tuple(ignore_prefixes), rows)
+        if isinstance(reader, Mysql):
+            return _mysql(reader, tuple(ignore_prefixes), rows)
         assert isinstance(where, os.PathLike)
         return _sqlite(reader, Path(where), tuple(ignore_prefixes), rows, file_bytes)
     finally:
@@ -209,6 +213,16 @@ def _with_rows(reader: Postgres, ignored: tuple[str, ...]) -> list[tuple[str, st
         " AND nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1, 2"
     )
     return [(schema, table) for schema, table in found if not schema.startswith(ignored)]
+
+
+def _mysql(reader: Mysql, ignored: tuple[str, ...], rows: bool) -> Snapshot:
+    found = reader_snapshot_mysql.describe(reader, ignored)
+    if rows:
+        for table in reader.tables():
+            if not table.startswith(ignored):
+                held = digest(own_rows(reader, table))
+                found[f"rows {table}"] = {"count": held.rows, "digest": held.total}
+    return found
 
 
 def _sqlite(reader: Sqlite, path: Path, ignored: tuple[str, ...], rows: bool, file_bytes: bool) -> Snapshot:

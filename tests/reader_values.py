@@ -16,6 +16,7 @@ KINDS = frozenset(
     (
         *("int", "decimal", "float4", "float8", "bool", "text", "bytes", "uuid", "json"),
         *("date", "time", "timestamp", "timestamptz", "interval"),
+        "char",  # text whose blanks at the end do not count
     )
 )
 
@@ -29,6 +30,15 @@ class Kind:
 
     def __post_init__(self) -> None:
         assert self.name in KINDS, self.name
+
+
+@dataclass(frozen=True)
+class Column:
+    """``declared`` is the type as its engine shows it; SQLite's columns have no kind of their own."""
+
+    name: str
+    declared: str
+    kind: Kind | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,69 @@ def from_postgres(text: str | None, kind: Kind) -> Any:
             return bytes.fromhex(text.removeprefix("\\x"))
         case "uuid":
             return str(uuid.UUID(text))
+        case "char":
+            return text.rstrip(" ")
     return _from_text(text, kind)
+
+
+#: Kind by MariaDB's own name of the type, where they differ. What is in neither list is text.
+_MYSQL_RENAMED = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "year", "bit"), "int"),
+    **dict.fromkeys(("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"), "bytes"),
+    **dict.fromkeys(
+        ("geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"), "bytes"
+    ),
+    "geometrycollection": "bytes",
+    "decimal": "decimal",
+    "float": "float4",
+    "double": "float8",
+    "date": "date",
+    "time": "time",
+    "datetime": "timestamp",
+    "timestamp": "timestamptz",
+    "uuid": "uuid",
+}
+
+
+def kind_of_mysql(base_type: str, scale: int | None) -> Kind:
+    """The kind of a column by information_schema's DATA_TYPE and NUMERIC_SCALE."""
+    name = _MYSQL_RENAMED.get(base_type.lower(), "text")
+    return Kind(name, scale if name == "decimal" else None)
+
+
+def from_mysql(value: str | bytes | None, kind: Kind) -> Any:
+    """The canonical form of what the server printed in UTC; bytes are those of a binary column."""
+    if value is None:
+        return None
+    if kind.name == "bytes":
+        return value if isinstance(value, bytes) else _odd(value, kind)
+    if isinstance(value, bytes):
+        if kind.name == "uuid" and len(value) == 16:
+            return str(uuid.UUID(bytes=value))
+        return _odd(value, kind)
+    match kind.name:
+        case "int":
+            return int(value)
+        case "decimal":
+            return _decimal(value, None)
+        case "float4":
+            return float4(float(value))
+        case "float8":
+            return float8(float(value))
+        case "bool":
+            return {"1": True, "0": False}.get(value, _odd(value, kind))
+        case "uuid":
+            return str(uuid.UUID(value))
+        case "char":
+            return value.rstrip(" ")
+        case "timestamptz":
+            # The session is in UTC, and a type without a zone that holds instants holds them in UTC.
+            return _timestamp(value if re.search(r"[+Z]|-\d\d:?\d\d$", value[10:]) else value + "Z", kind)
+        case "interval" if found := re.fullmatch(r"(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?", value):
+            whole = (int(found[2]) * 60 + int(found[3])) * 60 + int(found[4])
+            micros = whole * 1_000_000 + int((found[5] or "").ljust(6, "0"))
+            return ("interval", 0, 0, -micros if found[1] else micros)
+    return _from_text(value, kind)
 
 
 def from_sqlite(value: Any, kind: Kind, *, is_source: bool) -> Any:
@@ -116,8 +188,10 @@ def from_sqlite(value: Any, kind: Kind, *, is_source: bool) -> Any:
                 return str(uuid.UUID(value))
             except ValueError:
                 return _odd(value, kind)
-        case "text", int() | float() if is_source:
+        case "text" | "char", int() | float() if is_source:
             return repr(value)
+        case "char", str():
+            return value.rstrip(" ")
         case _, str():
             return _from_text(value, kind)
     return _odd(value, kind)

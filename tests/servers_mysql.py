@@ -57,6 +57,17 @@ class MysqlDatabase:
         """As the product takes it, the password as ${SENSEI_TEST_PGPASSWORD}."""
         return self.server.url(self.name)
 
+    @property
+    def address(self) -> dict[str, Any]:
+        """What a driver needs, password included."""
+        return {
+            "host": "127.0.0.1",
+            "port": self.server.port,
+            "user": USER,
+            "password": password(),
+            "database": self.name,
+        }
+
     def connect(self, *, user: str = USER, autocommit: bool = True, **options: Any) -> pymysql.connections.Connection:
         """A session with the settings of `PLAIN`."""
         return self.server.connect(self.name, user=user, autocommit=autocommit, **options)
