@@ -24,8 +24,8 @@ class Default:
     """A column's default: a portable meaning where there is one, and the engine's own text.
 
     ``kind`` is one of ``literal`` (``value`` is its canonical text), ``null``, ``current_timestamp``,
-    ``current_date``, ``current_time``, ``random_uuid``, ``nextval`` (``value`` is the sequence's
-    ``schema.name``) or ``other`` (known only as ``sql``).
+    ``current_date``, ``current_time`` (of these, ``value`` is "utc" where they are UTC whatever the session's zone),
+    ``random_uuid``, ``nextval`` (``value`` is the sequence's ``schema.name``) or ``other`` (known only as ``sql``).
     """
 
     kind: str
@@ -44,8 +44,10 @@ class Column:
     default: Default | None = None
     identity: str | None = None  #: "always", "by default", "autoincrement" (SQLite) or None
     generated: str | None = None  #: generation expression in the engine's dialect; never copied, always computed
-    collation: str | None = None  #: only where it differs from the database's default
+    collation: str | None = None  #: only where it differs from the database's default (MySQL: always)
     comment: str | None = None
+    virtual: bool = False  #: a generated column that is computed when it is read, not stored
+    extra: str = ""  #: further clauses in the engine's own words, such as ``ON UPDATE current_timestamp()``
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class IndexColumn:
     nulls_first: bool | None = None  #: None is the engine's default
     collation: str | None = None
     opclass: str | None = None
+    prefix: int | None = None  #: only so many characters (of bytes: bytes) of the value are in the index
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     comment: str | None = None
     kind: str = "table"  #: "table", "partitioned", "virtual", "foreign"
-    definition: str = ""  #: the engine's own CREATE TABLE text, where it keeps one (SQLite)
+    definition: str = ""  #: the engine's own CREATE TABLE text, where it keeps one (SQLite); MySQL: table options
     rowid: str | None = None  #: SQLite: an unshadowed name for the rowid; None for WITHOUT ROWID and other engines
     identity: str = ""  #: oid, or hash of the stored SQL: tells whether a table of this name is the same table
     rows_estimate: int = 0
@@ -180,6 +183,9 @@ class Catalog:
     #: Functions, types, operators and collations, `schema.name`, that an expression may name beside the system's;
     #: None where the engine has no such thing.
     names: frozenset[str] | None = None
+    #: The schema that one sole source schema goes to where nobody says which; "" where it keeps its own name.
+    home: str = ""
+    case_sensitive: bool | None = None  #: how this very server compares names of tables; None: as its engine does
 
     def __iter__(self) -> Iterator[Table]:
         return iter(self.tables)
@@ -200,4 +206,6 @@ class Catalog:
             self.others,
             self.extras,
             self.names,
+            self.home,
+            self.case_sensitive,
         )

@@ -248,14 +248,19 @@ def format_value(value: Any, type: LogicalType) -> str:
         raise ValueError(str(e)) from e
 
 
+def integers(type: LogicalType) -> range:
+    """Return the integers that a type holds."""
+    bits = type.bits or 64
+    return range(1 << bits) if type.unsigned else range(-1 << (bits - 1), 1 << (bits - 1))
+
+
 def _format_integer(value: Any, type: LogicalType) -> str:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(f"not an integer: {value!r}")
-    limit = 1 << ((type.bits or 64) - 1)
-    if not -limit <= value < limit:
-        raise ValueError(f"beyond {type.bits or 64} bits: {value}")
+    if value not in integers(type):
+        raise ValueError(f"beyond {'unsigned ' if type.unsigned else ''}{type.bits or 64} bits: {value}")
     return str(value)
 
 

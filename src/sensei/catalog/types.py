@@ -35,17 +35,23 @@ class LogicalType:
     """A type without an engine: kind plus the limits that its values keep."""
 
     kind: Kind
-    bits: int | None = None  #: INTEGER 16/32/64, FLOAT 32/64
+    bits: int | None = None  #: INTEGER 8/16/24/32/64 (unsigned: any up to 64), FLOAT 32/64
     precision: int | None = None  #: DECIMAL digits in all; TIME and TIMESTAMP* fractional digits (None: 6)
     scale: int | None = None  #: DECIMAL digits after the point
-    length: int | None = None  #: TEXT characters at most
-    fixed: bool = False  #: TEXT padded with blanks to its length (char(n))
-    native: str = ""  #: for NATIVE and UNSUPPORTED: the engine's own name
+    length: int | None = None  #: TEXT characters at most, BYTES bytes at most
+    fixed: bool = False  #: TEXT padded with blanks to its length (char(n)), BYTES with zeros (binary(n))
+    #: For NATIVE and UNSUPPORTED the engine's own name. For others it may say by which of several types the source
+    #: holds such values: a target of the same engine can then say it as the source did.
+    native: str = ""
     domain: str = ""  #: the domain that it was declared through, if any
+    unsigned: bool = False  #: INTEGER from 0 to 2^bits - 1
+    labels: tuple[str, ...] = ()  #: TEXT that is one of these (an enumeration), in their order
+    #: TEXT of which the source takes some for equal that differ in bytes: in case, accents or trailing blanks.
+    folds: bool = False
 
     def __str__(self) -> str:
         if self.kind is Kind.INTEGER:
-            return f"int{self.bits}"
+            return f"{'unsigned ' if self.unsigned else ''}int{self.bits}"
         if self.kind is Kind.FLOAT:
             return f"float{self.bits}"
         if self.kind is Kind.DECIMAL and self.precision is not None:

@@ -88,6 +88,7 @@ class ColumnFacts:
     misfits: int  #: values that do not conform to the logical type
     sample: str = ""  #: one misfit, as an operator would write it, with its key
     max_length: int | None = None  #: characters of the longest text
+    highest: int | None = None  #: no integer in the column is larger, and none that its numbering gave
     classes: Mapping[str, int] | None = None  #: SQLite storage class -> count
 
 
@@ -121,6 +122,11 @@ class Capabilities:
     loads: tuple[Form, ...]  #: forms that a target can take, cheapest first
     max_identifier_bytes: int | None
     case_sensitive_names: bool
+    max_identifier_characters: int | None = None
+    index_names_per_table: bool = False  #: two tables of a schema may have indexes of one name
+    foreign_key_names_per_table: bool = True  #: False: they count over all schemas that a migration writes to
+    one_identity: bool = False  #: a table numbers one column at most, and no check may name it
+    max_comment: int | None = None  #: characters of the longest comment
 
 
 class Session(Protocol):
@@ -155,8 +161,12 @@ class Session(Protocol):
 class Introspect(Protocol):
     """Reads what is there; writes nothing."""
 
-    def catalog(self, session: Session, schemas: Sequence[str] | None) -> Catalog:
-        """Return everything in the schemas (None: all but the system's and Sensei's own). Linear in objects."""
+    def catalog(self, session: Session, schemas: Sequence[str] | None, also: Sequence[str] = ()) -> Catalog:
+        """Return everything in the schemas. Linear in objects.
+
+        None: all schemas of the database but the system's and Sensei's own; where a schema is a database (MySQL), the
+        one that the URL names, and those of `also` that are there.
+        """
 
     def identity(self, session: Session) -> str:
         """Return an opaque text that differs between two databases, even of the same name."""
@@ -190,6 +200,14 @@ class DDL(Protocol):
 
     def map_type(self, logical: types.LogicalType, source_engine: str, facts: ColumnFacts | None) -> types.Mapped:
         """Choose the native type for values of a logical type."""
+
+    def fit(self, table: catalog.Table, parents: Mapping[TableName, catalog.Table]) -> dict[str, types.Mapped]:
+        """Return other types for columns of a mapped table, where its keys or a whole row would not fit otherwise.
+
+        `table` is in the target's shape with its foreign keys; `parents` are the migrated tables that they point to,
+        in the target's shape as well. Verdicts are about the change alone; Verdict.NONE says that the foreign keys of
+        that column can't be declared.
+        """
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         """Return the default's SQL in this engine for a portable default, or None where it can't be said."""

@@ -213,7 +213,7 @@ _OWN = frozenset({types.Kind.INTEGER, types.Kind.FLOAT, types.Kind.BOOLEAN, type
 def _arrow_type(pa: Any, type: types.LogicalType) -> Any:
     match type.kind:
         case types.Kind.INTEGER:
-            return pa.int64()
+            return pa.uint64() if type.unsigned else pa.int64()
         case types.Kind.FLOAT:
             return pa.float64()
         case types.Kind.BOOLEAN:

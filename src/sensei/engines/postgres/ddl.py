@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sensei import catalog, errors
 from sensei.catalog import types
@@ -62,6 +62,9 @@ class DDL:
 
     def map_type(self, logical: types.LogicalType, source_engine: str, facts: base.ColumnFacts | None) -> types.Mapped:
         return typemap.target(logical, source_engine, facts)
+
+    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> dict[str, types.Mapped]:
+        return {}  # keys and rows of any size, and foreign keys between types that compare
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         kind = default.kind

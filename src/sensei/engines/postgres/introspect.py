@@ -21,7 +21,7 @@ _RELKINDS = {"table": "rpf", "sequence": "S"}
 class Introspect:
     """The catalog's reader."""
 
-    def catalog(self, session: base.Session, schemas: Sequence[str] | None) -> base.Catalog:
+    def catalog(self, session: base.Session, schemas: Sequence[str] | None, also: Sequence[str] = ()) -> base.Catalog:
         there = {str(name): int(oid) for oid, name in session.rows(queries.SCHEMAS)}
         if schemas is not None:
             there = {name: oid for name, oid in there.items() if name in set(schemas)}

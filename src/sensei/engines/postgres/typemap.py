@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from sensei import catalog
-from sensei.catalog import types
+from sensei.catalog import rowtext, types
 from sensei.engines import base
 
 Kind = types.Kind
@@ -154,6 +154,7 @@ def _literal(sql: str, value: str, of: types.LogicalType) -> catalog.Default:
 
 _LONGEST_VARCHAR = 10485760
 _CLASSES = {"integer": "bigint", "real": "double precision", "text": "text", "blob": "bytea"}
+_INTEGERS = (("smallint", 16), ("integer", 32), ("bigint", 64))
 _SIMPLE = {
     Kind.BOOLEAN: "boolean",
     Kind.BYTES: "bytea",
@@ -175,7 +176,12 @@ def target(of: types.LogicalType, source_engine: str, facts: base.ColumnFacts | 
     elif of.kind is Kind.DECIMAL:
         found = _decimal(of)
     elif of.kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
-        found = _time(of)
+        found = _time(of, source_engine)
+    elif of.kind is Kind.INTEGER:
+        found = _integer(of, source_engine, facts)
+    elif of.kind is Kind.BYTES and of.length is not None:
+        reason = f"PostgreSQL does not keep bytea to {of.length} bytes"
+        found = types.Mapped("bytea", Verdict.WIDENING, Verdict.EXACT, reason)
     else:
         found = _exact(_fixed(of))
     if of.domain and found.there is Verdict.EXACT:
@@ -189,9 +195,30 @@ def _exact(native: str) -> types.Mapped:
     return types.Mapped(native, Verdict.EXACT, Verdict.EXACT)
 
 
+def _integer(of: types.LogicalType, source_engine: str, facts: base.ColumnFacts | None) -> types.Mapped:
+    """Choose the smallest type that holds every value; `facts.highest` may promise that no larger ones are there."""
+    held = rowtext.integers(of)
+    native = next((name for name, bits in _INTEGERS if held[-1] < 1 << (bits - 1)), None)
+    if native is None and facts is not None and facts.highest is not None and facts.highest < 1 << 63:
+        reason = f"numbered up to {facts.highest} so far; PostgreSQL's bigint ends at {(1 << 63) - 1}"
+        return types.Mapped("bigint", Verdict.WIDENING, Verdict.EXACT, reason)
+    if native is None:
+        reason = "numbers of 64 bits without a sign are beyond PostgreSQL's bigint"
+        return types.Mapped("numeric(20,0)", Verdict.WIDENING, Verdict.EXACT, reason)
+    if of.native == "year":
+        return types.Mapped(
+            native, Verdict.WIDENING, Verdict.EXACT, f"PostgreSQL's {native} takes any number as a year"
+        )
+    if of.unsigned:
+        reason = f"PostgreSQL's {native} also takes numbers below 0 and above {held[-1]}"
+        return types.Mapped(native, Verdict.WIDENING, Verdict.EXACT, reason)
+    if (of.bits or 64) not in (16, 32, 64):
+        reason = f"PostgreSQL's {native} also takes numbers beyond {of}"
+        return types.Mapped(native, Verdict.WIDENING, Verdict.EXACT, reason)
+    return _exact(native)
+
+
 def _fixed(of: types.LogicalType) -> str:
-    if of.kind is Kind.INTEGER:
-        return {16: "smallint", 32: "integer"}.get(of.bits or 64, "bigint")
     if of.kind is Kind.FLOAT:
         return "real" if of.bits == 32 else "double precision"
     return _SIMPLE[of.kind]
@@ -210,6 +237,10 @@ def _native(of: types.LogicalType, source_engine: str) -> types.Mapped:
 
 def _of_text(of: types.LogicalType, source_engine: str, facts: base.ColumnFacts | None) -> types.Mapped:
     same = source_engine == "postgres"
+    if of.labels:
+        # Their order is lost with the enum: text sorts by its letters.
+        reason = f"an enum of {len(of.labels)} labels arrives as text with a check; it sorts by letters, not by label"
+        return types.Mapped("text", Verdict.WIDENING, Verdict.EXACT, reason)
     if of.native and same:
         return _exact(of.native)
     if of.length is None:
@@ -246,7 +277,7 @@ def _decimal(of: types.LogicalType) -> types.Mapped:
     return _exact(f"numeric({of.precision},{of.scale or 0})")
 
 
-def _time(of: types.LogicalType) -> types.Mapped:
+def _time(of: types.LogicalType, source_engine: str) -> types.Mapped:
     word, zone = {
         Kind.TIME: ("time", ""),
         Kind.TIMESTAMP: ("timestamp", ""),
@@ -261,4 +292,8 @@ def _time(of: types.LogicalType) -> types.Mapped:
             Verdict.EXACT,
             f"{of.precision} digits of a second become 6",
         )
-    return _exact(f"{word}({of.precision})" + (zone or " without time zone"))
+    native = f"{word}({of.precision})" + (zone or " without time zone")
+    if of.kind is Kind.TIME and source_engine == "mysql":
+        reason = "a duration there: rows with one below 00:00:00 or above 24:00:00 go to quarantine"
+        return types.Mapped(native, Verdict.WIDENING, Verdict.EXACT, reason)
+    return _exact(native)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sensei import catalog
 from sensei.catalog import types
@@ -58,10 +58,14 @@ class DDL:
         """Choose the declared type; between two SQLite files it is the source's own words."""
         if source_engine == "sqlite":
             return types.Mapped(logical.native, Verdict.EXACT, Verdict.EXACT)
-        native, reason = _native(logical)
+        native, reason = _native(logical, facts)
         if native is None:
             return types.Mapped("", Verdict.NONE, Verdict.NONE, f"SQLite has no type for {logical}")
         return types.Mapped(native, Verdict.WIDENING if reason else Verdict.EXACT, Verdict.EXACT, reason)
+
+    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> dict[str, types.Mapped]:
+        """Return nothing: keys and rows may be of any size, and foreign keys between any types."""
+        return {}
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         """Return the default's SQL, or None where SQLite can't say it."""
@@ -137,11 +141,17 @@ def unbuildable(index: catalog.Index) -> str | None:
     return None
 
 
-def _native(logical: types.LogicalType) -> tuple[str | None, str]:
+_INTEGERS = {8: "TINYINT", 16: "SMALLINT", 24: "MEDIUMINT", 32: "INTEGER", 64: "BIGINT"}
+
+
+def _native(logical: types.LogicalType, facts: base.ColumnFacts | None = None) -> tuple[str | None, str]:
     match logical.kind:
         case Kind.INTEGER:
-            word = {16: "SMALLINT", 32: "INTEGER"}.get(logical.bits or 64, "BIGINT")
-            return word, "" if word == "BIGINT" else f"SQLite does not enforce the range of {logical}"
+            return _integer(logical, facts)
+        case Kind.BYTES if logical.length is not None:
+            return "BLOB", f"SQLite does not keep a blob to {logical.length} bytes"
+        case Kind.TEXT if logical.labels:
+            return "TEXT", f"an enum of {len(logical.labels)} labels arrives as text with a check"
         case Kind.DECIMAL if _short(logical):
             reason = f"SQLite does not enforce the digits of {logical}; NaN is rejected"
             return f"DECIMAL({logical.precision},{logical.scale or 0})", reason
@@ -161,6 +171,17 @@ def _native(logical: types.LogicalType) -> tuple[str | None, str]:
             return "TEXT", ""
         case _:
             return _PLAIN.get(logical.kind, (None, ""))
+
+
+def _integer(logical: types.LogicalType, facts: base.ColumnFacts | None) -> tuple[str, str]:
+    word = next(word for bits, word in _INTEGERS.items() if bits >= (logical.bits or 64))
+    if logical.unsigned and word == "BIGINT" and (logical.bits or 64) == 64:
+        if facts is None or facts.highest is None or facts.highest >= 1 << 63:
+            return "NUMERIC TEXT(20,0)", "stored as text: numbers of 64 bits without a sign are beyond SQLite's own"
+        return "BIGINT UNSIGNED", f"numbered up to {facts.highest} so far; SQLite's integers end at {(1 << 63) - 1}"
+    if logical.unsigned:
+        return f"{word} UNSIGNED", f"SQLite does not enforce the range of {logical}"
+    return word, "" if word == "BIGINT" else f"SQLite does not enforce the range of {logical}"
 
 
 def _short(logical: types.LogicalType) -> bool:

@@ -66,7 +66,7 @@ class _Raw:
 class Introspect:
     """Fills the port `base.Introspect`."""
 
-    def catalog(self, session: base.Session, schemas: Sequence[str] | None) -> Catalog:
+    def catalog(self, session: base.Session, schemas: Sequence[str] | None, also: Sequence[str] = ()) -> Catalog:
         """Return everything in the file; there are no schemas to choose from."""
         objects = session.rows(_OBJECTS)
         kinds = {str(n): (str(t), bool(wr), bool(strict)) for n, t, wr, strict in session.rows(_KINDS)}

@@ -151,7 +151,7 @@ def _converter(type: LogicalType, affinity: str) -> Convert | None:
     """Return what makes values of canonical texts; None where SQLite's own affinity does it exactly."""
     match type.kind:
         case Kind.INTEGER:
-            return _all(int)
+            return None if affinity == "text" else _all(int)
         case Kind.DECIMAL if affinity in ("integer", "numeric"):
             # A double holds 15 digits exactly, and so does the affinity that makes whole ones integers.
             exact = type.precision is not None and type.precision <= EXACT_DIGITS

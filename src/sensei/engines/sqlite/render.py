@@ -102,9 +102,11 @@ class Renderer:
         """Return SQL that is true only for values that conform and are canonical; "" where there is none."""
         match type.kind:
             case Kind.INTEGER:
-                limit = 1 << ((type.bits or 64) - 1)
-                held = f"typeof({x}) = 'integer'"
-                return held if limit == 1 << 63 else f"{held} AND {x} BETWEEN {-limit} AND {limit - 1}"
+                within, held = rowtext.integers(type), f"typeof({x}) = 'integer'"
+                if within[0] == -1 << 63:
+                    return held
+                # What is beyond SQLite's own integers is there as text, if at all.
+                return f"{held} AND {x} BETWEEN {within[0]} AND {min(within[-1], (1 << 63) - 1)}"
             case Kind.DECIMAL if type.precision is not None and _is_short(type, native):
                 # round() of what is no number is never equal to it, so this looks at the class as well.
                 top = 10 ** (type.precision - (type.scale or 0))

@@ -1,0 +1,102 @@
+"""What an account lacks, and the statement that grants it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from sensei import catalog, errors
+from sensei.engines import base
+from sensei.engines.mysql import names
+
+#: What Sensei does in a database that it migrates into.
+NEEDED = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
+#: As GRANT writes the databases that keep evidence.
+EVIDENCE_PATTERN = r"sensei\_evidence\_%"
+
+_GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<on>(?:`(?:[^`]|``)*`|\*)\.(?:`(?:[^`]|``)*`|\*)) TO ", re.DOTALL)
+
+
+def missing_to_read(session: base.Session, tables: Sequence[catalog.TableName]) -> list[base.Missing]:
+    """Return the tables that can't be read whole. Asked of each table itself: grants on columns and roles count too."""
+    found = []
+    for table in tables:
+        try:
+            session.rows(f"SELECT * FROM {names.qualified(table)} LIMIT 0")
+        except errors.MissingPrivilege:
+            found.append(
+                base.Missing(
+                    f"SELECT on table {table}", f"GRANT SELECT ON {names.qualified(table)} TO {account(session)}"
+                )
+            )
+    return found
+
+
+def missing_to_create(session: base.Session, schemas: Sequence[str]) -> list[base.Missing]:
+    """Return what is lacking in the URL's database (the ledger), in the schemas, and in evidence databases to come."""
+    home = str(session.rows("SELECT DATABASE()")[0][0])
+    held = _held(session)
+    who = account(session)
+    found = []
+    for schema in dict.fromkeys([home, *schemas]):
+        lacking = [p for p in NEEDED if not any(p in what and _covers(pattern, schema) for pattern, what in held)]
+        if lacking:
+            found.append(
+                base.Missing(
+                    f"{', '.join(lacking)} on database {schema}",
+                    f"GRANT {', '.join(lacking)} ON {names.quote(_escaped(schema))}.* TO {who}",
+                )
+            )
+    example = "sensei_evidence_mig_00000000"
+    lacking = [p for p in NEEDED if not any(p in what and _covers(pattern, example) for pattern, what in held)]
+    if lacking:
+        found.append(
+            base.Missing(
+                f"{', '.join(lacking)} on the databases that keep what a rollback sets aside",
+                f"GRANT {', '.join(lacking)} ON `{EVIDENCE_PATTERN}`.* TO {who}",
+            )
+        )
+    return found
+
+
+def account(session: base.Session) -> str:
+    """Return the account that the server took us for, as GRANT writes it."""
+    user, _, host = str(session.rows("SELECT CURRENT_USER()")[0][0]).rpartition("@")
+    return f"{names.literal(user)}@{names.literal(host)}"
+
+
+def _held(session: base.Session) -> list[tuple[str, frozenset[str]]]:
+    """Return (pattern of databases, privileges) of every grant to this account and its active roles."""
+    lines = [str(r[0]) for r in session.rows("SHOW GRANTS")]
+    role = session.rows("SELECT CURRENT_ROLE()")[0][0]
+    if role and str(role).upper() != "NONE":
+        for one in str(role).split(","):
+            wanted = one.strip() if "`" in one else names.quote(one.strip())
+            try:
+                lines += [str(r[0]) for r in session.rows(f"SHOW GRANTS FOR {wanted}")]
+            except errors.SenseiError:
+                pass  # of roles within roles MariaDB tells by itself
+    found = []
+    for line in lines:
+        m = _GRANT.match(line)
+        if m is None:
+            continue
+        schema, table = re.findall(r"`((?:[^`]|``)*)`|(\*)", m["on"])
+        if not table[1]:
+            continue  # on one table only
+        what = frozenset(p.strip().upper() for p in re.sub(r"\([^)]*\)", "", m["what"]).split(","))
+        if what & {"ALL PRIVILEGES", "ALL"}:
+            what = frozenset(NEEDED)
+        found.append(("%" if schema[1] else schema[0].replace("``", "`"), what))
+    return found
+
+
+def _covers(pattern: str, schema: str) -> bool:
+    r"""Tell whether a grant's pattern, with `%`, `_` and `\` before those that are meant, takes a database in."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    regex = "".join(".*" if p == "%" else "." if p == "_" else re.escape(p[-1]) for p in parts)
+    return re.fullmatch(regex, schema, re.DOTALL | re.IGNORECASE) is not None
+
+
+def _escaped(schema: str) -> str:
+    return re.sub(r"([\\%_])", r"\\\1", schema)
