@@ -313,6 +313,30 @@ class Connect(Protocol):
         """Connect and pin; raises ConnectFailed, Refused (pooler, read-only standby as target), BadInput."""
 
 
+class Fence(Protocol):
+    """Keeps two runners of a migration apart where a transaction can't: DDL that commits by itself sheds locks."""
+
+    def take(self, session: Session, migration: str) -> None:
+        """Wait for the migration's fence and hold it until `leave`, through commits; raises Transient in the end.
+
+        Whoever holds it still after a bounded wait is a runner that was taken over: its statement is ended.
+        """
+
+    def leave(self, session: Session, migration: str) -> None:
+        """Give it free; never raises for a connection that is gone, which has given it free by that."""
+
+
+@dataclass(frozen=True)
+class LedgerWords:
+    """How an engine says what the ledger needs; the types hold any text, those of keys as much as a key may have."""
+
+    identifier: str = "TEXT"  #: a migration's id
+    name: str = "TEXT"  #: the name of a table or a step
+    text: str = "TEXT"  #: not part of a key
+    options: str = ""  #: after a table's closing parenthesis
+    share: str = ""  #: after a SELECT: nobody may write the row before this transaction has ended
+
+
 @dataclass(frozen=True)
 class Engine:
     """An engine, put together from its parts."""
@@ -326,6 +350,21 @@ class Engine:
     rows: Rows
     ledger_prefix: str  #: put before a ledger table's name to get its quoted, qualified name: `"sensei_".` or `sensei_`
     ledger_setup: tuple[str, ...] = ()  #: statements before the ledger's tables can be made
+    ledger_words: LedgerWords = LedgerWords()
+    fence: Fence | None = None  #: where DDL commits by itself
+
+
+@contextlib.contextmanager
+def fenced(engine: Engine, session: Session, migration: str) -> Iterator[None]:
+    """Hold the migration's fence for a block, where the engine needs one."""
+    if engine.fence is None:
+        yield
+        return
+    engine.fence.take(session, migration)
+    try:
+        yield
+    finally:
+        engine.fence.leave(session, migration)
 
 
 @contextlib.contextmanager

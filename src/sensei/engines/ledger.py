@@ -13,31 +13,32 @@ from sensei.engines import base
 
 VERSION = 1
 
+#: Column types are the engine's words: see `base.LedgerWords`.
 _TABLES = {
     "migrations": """
-        id TEXT NOT NULL PRIMARY KEY, token TEXT NOT NULL, epoch BIGINT NOT NULL, state TEXT NOT NULL,
-        source TEXT NOT NULL, plan TEXT NOT NULL, version BIGINT NOT NULL, changed_at TEXT NOT NULL""",
+        id {identifier} NOT NULL PRIMARY KEY, token {text} NOT NULL, epoch BIGINT NOT NULL, state {text} NOT NULL,
+        source {text} NOT NULL, plan {text} NOT NULL, version BIGINT NOT NULL, changed_at {text} NOT NULL""",
     "steps": """
-        migration TEXT NOT NULL, step TEXT NOT NULL, state TEXT NOT NULL, facts TEXT NOT NULL,
-        changed_at TEXT NOT NULL, PRIMARY KEY (migration, step)""",
+        migration {identifier} NOT NULL, step {name} NOT NULL, state {text} NOT NULL, facts {text} NOT NULL,
+        changed_at {text} NOT NULL, PRIMARY KEY (migration, step)""",
     "objects": """
-        migration TEXT NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL, schema_name TEXT NOT NULL,
-        object_name TEXT NOT NULL, identity TEXT NOT NULL, changed_at TEXT NOT NULL,
+        migration {identifier} NOT NULL, step {name} NOT NULL, kind {text} NOT NULL, schema_name {text} NOT NULL,
+        object_name {text} NOT NULL, identity {text} NOT NULL, changed_at {text} NOT NULL,
         PRIMARY KEY (migration, step)""",
     "chunk_plan": """
-        migration TEXT NOT NULL, table_name TEXT NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
-        lower_key TEXT, upper_key TEXT, PRIMARY KEY (migration, table_name, attempt, chunk)""",
+        migration {identifier} NOT NULL, table_name {name} NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
+        lower_key {text}, upper_key {text}, PRIMARY KEY (migration, table_name, attempt, chunk)""",
     "chunks": """
-        migration TEXT NOT NULL, table_name TEXT NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
+        migration {identifier} NOT NULL, table_name {name} NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
         epoch BIGINT NOT NULL, rows_read BIGINT NOT NULL, rows_quarantined BIGINT NOT NULL,
-        form TEXT NOT NULL, checksum TEXT NOT NULL, changed_at TEXT NOT NULL,
+        form {text} NOT NULL, checksum {text} NOT NULL, changed_at {text} NOT NULL,
         PRIMARY KEY (migration, table_name, attempt, chunk)""",
     "quarantine": """
-        migration TEXT NOT NULL, table_name TEXT NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
-        position BIGINT NOT NULL, row_key TEXT NOT NULL, column_name TEXT NOT NULL, reason TEXT NOT NULL,
-        row_value TEXT NOT NULL, changed_at TEXT NOT NULL,
+        migration {identifier} NOT NULL, table_name {name} NOT NULL, attempt BIGINT NOT NULL, chunk BIGINT NOT NULL,
+        position BIGINT NOT NULL, row_key {text} NOT NULL, column_name {text} NOT NULL, reason {text} NOT NULL,
+        row_value {text} NOT NULL, changed_at {text} NOT NULL,
         PRIMARY KEY (migration, table_name, attempt, chunk, position)""",
-    "scripts": "migration TEXT NOT NULL PRIMARY KEY, body TEXT NOT NULL, changed_at TEXT NOT NULL",
+    "scripts": "migration {identifier} NOT NULL PRIMARY KEY, body {text} NOT NULL, changed_at {text} NOT NULL",
 }
 
 #: Chunk number of rows that a constraint built after the load turned out.
@@ -141,11 +142,12 @@ class Ledger:
 
     def set_up(self, session: base.Session, token: str, source: str, plan: str) -> None:
         """Create the ledger's tables where they are missing and enter this migration; safe to repeat."""
+        alone = not self.engine.capabilities.transactional_ddl
+        if alone:  # each statement commits by itself, and is harmless to repeat
+            self._create_tables(session)
         with base.transaction(session):
-            for statement in self.engine.ledger_setup:
-                session.run(statement)
-            for table, columns in _TABLES.items():
-                session.run(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns})")
+            if not alone:
+                self._create_tables(session)
             known = session.rows(f"SELECT token, version FROM {self.name('migrations')} WHERE id = ?", [self.migration])
             if known and (known[0][0] != token or int(known[0][1]) > VERSION):
                 raise errors.WorldChanged(
@@ -160,9 +162,17 @@ class Ledger:
             crashpoints.reach("ledger:set_up:before")
         crashpoints.reach("ledger:set_up:after")
 
+    def _create_tables(self, session: base.Session) -> None:
+        words = self.engine.ledger_words
+        kinds = {"identifier": words.identifier, "name": words.name, "text": words.text}
+        for statement in self.engine.ledger_setup:
+            session.run(statement)
+        for table, columns in _TABLES.items():
+            session.run(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns.format(**kinds)}){words.options}")
+
     def raise_epoch(self, session: base.Session, epoch: int) -> None:
-        """Fence off every earlier runner: after this commits, none of its transactions can."""
-        with base.transaction(session):
+        """Fence off every earlier runner: after this commits, none of its transactions can, nor any DDL of its."""
+        with base.fenced(self.engine, session, self.migration), base.transaction(session):
             changed = session.run(
                 f"UPDATE {self.name('migrations')} SET epoch = ?, changed_at = ? WHERE id = ? AND epoch <= ?",
                 [epoch, _now(), self.migration, epoch],
@@ -177,9 +187,9 @@ class Ledger:
 
     def hold_epoch(self, session: base.Session, epoch: int) -> None:
         """Lock the epoch row against a take-over for this transaction; raises TakenOver."""
-        share = "" if self.engine.capabilities.single_writer else " FOR SHARE"
         found = session.rows(
-            f"SELECT epoch, state FROM {self.name('migrations')} WHERE id = ?{share}", [self.migration]
+            f"SELECT epoch, state FROM {self.name('migrations')} WHERE id = ?{self.engine.ledger_words.share}",
+            [self.migration],
         )
         if not found or int(found[0][0]) != epoch or found[0][1] != "running":
             raise errors.TakenOver(
@@ -210,20 +220,35 @@ class Ledger:
         )
         return dict(json.loads(found[0][0])) if found else None
 
-    def record_step(self, session: base.Session, step: str, facts: dict[str, Any]) -> None:
-        """Write that a step took effect, in the transaction in which it does."""
+    def record_step(self, session: base.Session, step: str, facts: dict[str, Any], state: str = "done") -> None:
+        """Write that a step took effect, in the transaction in which it does.
+
+        Where DDL commits by itself, "begun" is written before, with what was there: what is found of the step later
+        without its being done is then known to be of its making.
+        """
         session.run(f"DELETE FROM {self.name('steps')} WHERE migration = ? AND step = ?", [self.migration, step])
         session.run(
-            f"INSERT INTO {self.name('steps')} VALUES (?, ?, 'done', ?, ?)",
-            [self.migration, step, json.dumps(facts, ensure_ascii=False), _now()],
+            f"INSERT INTO {self.name('steps')} VALUES (?, ?, ?, ?, ?)",
+            [self.migration, step, state, json.dumps(facts, ensure_ascii=False), _now()],
         )
 
-    def steps(self, session: base.Session) -> dict[str, dict[str, Any]]:
-        """Return the facts of every step that the ledger has, by step, in the order in which they came."""
+    def begun(self, session: base.Session) -> dict[str, dict[str, Any]]:
+        """Return the steps that were begun and are not done, with what was noted; none where DDL is in transactions."""
         return {
             str(step): dict(json.loads(facts))
             for step, facts in session.rows(
-                f"SELECT step, facts FROM {self.name('steps')} WHERE migration = ? ORDER BY changed_at, step",
+                f"SELECT step, facts FROM {self.name('steps')} WHERE migration = ? AND state = 'begun' ORDER BY step",
+                [self.migration],
+            )
+        }
+
+    def steps(self, session: base.Session) -> dict[str, dict[str, Any]]:
+        """Return the facts of every step that took effect, by step, in the order in which they came."""
+        return {
+            str(step): dict(json.loads(facts))
+            for step, facts in session.rows(
+                f"SELECT step, facts FROM {self.name('steps')} WHERE migration = ? AND state = 'done'"
+                " ORDER BY changed_at, step",
                 [self.migration],
             )
         }
@@ -300,7 +325,8 @@ class Ledger:
     def claim_chunk(self, session: base.Session, epoch: int, chunk: Chunk) -> bool:
         """Enter a chunk at the start of its transaction; False where it is already in the target.
 
-        A twin that has not ended yet is waited for: its unique row decides.
+        A twin that has not ended yet is waited for: its unique row decides. After False the transaction is good for
+        nothing but being rolled back.
         """
         self.hold_epoch(session, epoch)
         found = session.rows(
@@ -309,11 +335,16 @@ class Ledger:
         )
         if found:
             return False
-        inserted = session.run(
-            f"INSERT INTO {self.name('chunks')} VALUES (?, ?, ?, ?, ?, 0, 0, '', '', ?) ON CONFLICT DO NOTHING",
-            [self.migration, chunk.table, chunk.attempt, chunk.number, epoch, _now()],
-        )
-        return inserted == 1
+        try:
+            session.run(
+                f"INSERT INTO {self.name('chunks')} VALUES (?, ?, ?, ?, ?, 0, 0, '', '', ?)",
+                [self.migration, chunk.table, chunk.attempt, chunk.number, epoch, _now()],
+            )
+        except errors.DataRejected as error:
+            if error.duplicate:
+                return False
+            raise
+        return True
 
     def close_chunk(
         self, session: base.Session, chunk: Chunk, rows_read: int, quarantined: int, form: str, checksum: str

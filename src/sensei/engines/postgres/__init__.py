@@ -27,6 +27,7 @@ def engine() -> base.Engine:
         undo=undo.Undo(),
         rows=rows.Rows(),
         ledger_prefix='"sensei_".',
+        ledger_words=base.LedgerWords(share=" FOR SHARE"),
         # Not IF NOT EXISTS: that asks for the right to create even where the schema is there.
         ledger_setup=(
             # Two migrations into one database may come here at once, and IF NOT EXISTS does not keep them apart.
