@@ -93,6 +93,14 @@ class ColumnFacts:
 
 
 @dataclass(frozen=True)
+class Recount:
+    """A table looked at again: its rows now, and whether it may have been written since a mark."""
+
+    rows: int
+    suspect: bool
+
+
+@dataclass(frozen=True)
 class Guarded:
     """One statement of an undo with the condition under which it applies; run or printed from one source."""
 
@@ -292,6 +300,9 @@ class Rows(Protocol):
 
     def marker(self, session: Session) -> str:
         """Return an opaque mark of this moment, to ask `suspects` later, also in another process."""
+
+    def recount(self, session: Session, marker: str, tables: Sequence[TableName]) -> dict[TableName, Recount]:
+        """Count tables, and tell of each what `suspects` tells, in one pass where the engine can."""
 
     def suspects(self, session: Session, marker: str, tables: Sequence[catalog.TableName]) -> list[catalog.TableName]:
         """Return the tables that may have been written since the marker: never too few, perhaps too many."""

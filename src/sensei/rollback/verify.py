@@ -79,19 +79,21 @@ def source_differences(
     with sides.told("source", ends.source.name):
         found = ends.source.engine.introspect.catalog(ends.source_session, plan.schemas)
         there = {t.name for t in found.tables}
-        suspects = set(rows.suspects(ends.source_session, before.source.marker, [n for n in names if n in there]))
+        present = [n for n in names if n in there]
+        recounted = rows.recount(ends.source_session, before.source.marker, present)
         for name in names:
             if name not in there:
                 counts.append(f"source table {name} is gone")
                 continue
-            now, was = rows.count(ends.source_session, name), before.source.rows[str(name)]
+            now, was = recounted[name].rows, before.source.rows[str(name)]
             if now != was:
                 counts.append(f"source table {name}: had {was} rows, has {now}")
     wanted = there if only is None else there & set(only)
     tasks, whole = _check_tasks(plan, before, ends, book, {str(n) for n in wanted})
     contents += _read_again(tasks, workers)
     for name in names:
-        if name in suspects and str(name) not in whole and not any(str(name) in d for d in (*counts, *contents)):
+        suspect = name in recounted and recounted[name].suspect
+        if suspect and str(name) not in whole and not any(str(name) in d for d in (*counts, *contents)):
             contents.append(
                 f"source table {name}: written since the fingerprint, and not wholly copied, so its content"
                 " can't be compared"

@@ -131,15 +131,25 @@ class _Run:
     # -- the walk forward
 
     def steps(self, ctx: steps_context.Context) -> None:
-        copies = [s for s in self.plan.steps if s.kind == "copy"]
-        copied = False
+        copies = [s for s in self.plan.steps if s.kind == "copy" and self._state(s.id) is not StepState.DONE]
         self.report.start(self.journaled)
+        # They start while the first steps are taken.
+        workers = transfer.Workers(self.target, self.loaded.config.options.parallelism) if copies else None
+        try:
+            self._walk(ctx, copies, workers)
+        finally:
+            if workers:
+                workers.close()
+        body = script.renew(self.desk, self.loaded, "completed")
+        script.keep_in_target(self.loaded, ctx.target_session, body)
+
+    def _walk(self, ctx: steps_context.Context, copies: list[model.Step], workers: transfer.Workers | None) -> None:
         for step in self.plan.steps:
             self.held.check()
             if step.kind == "copy":
-                if not copied:
-                    self._copy(ctx, copies)
-                    copied = True
+                if workers and step is copies[0]:
+                    self._copy(copies, workers)
+                    workers.close()  # and its connections with it: keys may take hours to build
                 continue
             if step.kind == "ledger":
                 self._ledger(ctx, step)  # also on resume: it raises the epoch
@@ -160,8 +170,6 @@ class _Run:
             else:
                 facts = self._again(ctx, lambda: proof.prove(self.loaded, ctx))
             self._done(step, facts)
-        body = script.renew(self.desk, self.loaded, "completed")
-        script.keep_in_target(self.loaded, ctx.target_session, body)
 
     def _again(self, ctx: steps_context.Context, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Act, and act again on fresh connections while what stopped it may pass.
@@ -220,16 +228,14 @@ class _Run:
         if not begun:
             self._done(step, facts)
 
-    def _copy(self, ctx: steps_context.Context, copies: list[model.Step]) -> None:
+    def _copy(self, copies: list[model.Step], workers: transfer.Workers) -> None:
         by_table = {s.table: s for s in copies}
         stale = proof.before(self.loaded).source.stale_scan
-        todo = [self.plan.table(s.table or "") for s in copies if self._state(s.id) is not StepState.DONE]
-        if not todo:
-            return
+        todo = [self.plan.table(s.table or "") for s in copies]
         options = self.loaded.config.options
         crew = transfer.Crew(
             self.id, self.held.epoch, self.source, self.target,
-            options.parallelism, options.chunk_rows, options.on_row_error == "quarantine",
+            options.chunk_rows, options.on_row_error == "quarantine",
         )  # fmt: skip
         watch = transfer.Watch(
             stop=self.held.stop,
@@ -242,7 +248,7 @@ class _Run:
             progress=self.report.copying,
         )  # fmt: skip
         self.desk.screen.say(f"copying tables: {len(todo)}, workers: {options.parallelism}")
-        transfer.copy(crew, [t.job(stale) for t in todo], watch)
+        transfer.copy(crew, [t.job(stale) for t in todo], watch, workers)
 
     # -- endings
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 from typing import Any
 
-from sensei import errors
-from sensei.engines import ledger
+from sensei import catalog, errors
+from sensei.engines import base, ledger
 from sensei.plan import steps_context
 from sensei.rollback import verify
 from sensei.runner import desk as desks
-from sensei.work import fingerprint
+from sensei.work import fingerprint, sides
 
 
 def before(loaded: desks.Loaded) -> fingerprint.Fingerprint:
@@ -33,15 +34,22 @@ def fingerprint_both(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[s
 def prove(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[str, Any]:
     """Count both sides, and make sure that nobody wrote the source while it was copied."""
     was = before(loaded)
-    _refuse_written(loaded, ctx, was)
     missing = []
+    # Two servers have something to do at once.
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        looking = beside.submit(_look_at_source, loaded, ctx, was)
+        with sides.told("target", ctx.target.name):
+            rows = ctx.target.engine.rows
+            counted = {t.id: rows.count(ctx.target_session, t.target.name) for t in loaded.plan.tables}
+        found = looking.result()
+    _refuse_written(loaded, ctx, was, found)
     applied = ctx.book.applied(ctx.target_session)
     turned_out = ctx.book.quarantine_counts(ctx.target_session, ledger.AFTER_LOAD)
     for table in loaded.plan.tables:
         mine = [a for a in applied if a.table == table.id and a.number >= 0]
         read = sum(a.rows_read for a in mine)
         rejected = sum(a.rows_quarantined for a in mine) + turned_out.get(table.id, 0)
-        there = ctx.target.engine.rows.count(ctx.target_session, table.target.name)
+        there = counted[table.id]
         if read != was.source.rows[table.id] or there != read - rejected:
             missing.append(
                 f"{table.id}: source {was.source.rows[table.id]}, read {read}, in quarantine {rejected},"
@@ -56,14 +64,23 @@ def prove(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[str, Any]:
     return {"tables": len(loaded.plan.tables), "rows": sum(was.source.rows.values())}
 
 
-def _refuse_written(loaded: desks.Loaded, ctx: steps_context.Context, was: fingerprint.Fingerprint) -> None:
-    rows = ctx.source.engine.rows
-    suspects = rows.suspects(ctx.source_session, was.source.marker, [t.source.name for t in loaded.plan.tables])
-    counted = {t.id: rows.count(ctx.source_session, t.source.name) for t in loaded.plan.tables}
+_Recounted = dict[catalog.TableName, base.Recount]
+
+
+def _look_at_source(loaded: desks.Loaded, ctx: steps_context.Context, was: fingerprint.Fingerprint) -> _Recounted:
+    with sides.told("source", ctx.source.name):
+        names = [t.source.name for t in loaded.plan.tables]
+        return ctx.source.engine.rows.recount(ctx.source_session, was.source.marker, names)
+
+
+def _refuse_written(
+    loaded: desks.Loaded, ctx: steps_context.Context, was: fingerprint.Fingerprint, now: _Recounted
+) -> None:
+    suspects = [name for name, found in now.items() if found.suspect]
     written = [
-        f"{name} had {was.source.rows[name]} rows and has {now}"
-        for name, now in counted.items()
-        if now != was.source.rows[name]
+        f"{name} had {was.source.rows[str(name)]} rows and has {found.rows}"
+        for name, found in now.items()
+        if found.rows != was.source.rows[str(name)]
     ]
     if suspects or written:
         ends = verify.Ends(ctx.source, ctx.source_session, ctx.target, ctx.target_session)
@@ -76,7 +93,7 @@ def _refuse_written(loaded: desks.Loaded, ctx: steps_context.Context, was: finge
             # before it was their turn.
             written = [
                 f"{name}, in rows that were not copied yet"
-                for name in rows.written(ctx.source_session, was.source.marker, suspects)
+                for name in ctx.source.engine.rows.written(ctx.source_session, was.source.marker, suspects)
             ]
     if written:
         raise errors.SourceWritten(

@@ -66,6 +66,10 @@ class _Sessions:
 _SESSIONS = _Sessions()
 
 
+def ready() -> None:
+    """Do nothing: a worker that was asked to has imported this module."""
+
+
 class _Hash(Protocol):
     def update(self, data: bytes, /) -> None: ...
 

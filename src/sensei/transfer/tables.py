@@ -72,24 +72,47 @@ class Crew:
     epoch: int
     source: sides.Side
     target: sides.Side
-    workers: int
     chunk_rows: int
     quarantine: bool
 
 
-def copy(crew: Crew, jobs: Sequence[TableJob], watch: Watch) -> dict[str, Tally]:
+class Workers:
+    """Worker processes; they start when this is made, so that they are there when the first chunk is planned.
+
+    Life: made, handed to `copy`, closed; closing releases the workers' connections.
+    """
+
+    def __init__(self, target: sides.Side, parallelism: int) -> None:
+        self.number = 1 if target.engine.capabilities.single_writer else parallelism
+        self.pool = self._start()
+
+    def _start(self) -> concurrent.futures.Executor:
+        pool = executor.local(self.number)
+        executor.warm(pool, self.number, copier.ready)
+        return pool
+
+    def renew(self) -> None:
+        """Put new processes in the place of some that were killed."""
+        self.close()
+        self.pool = self._start()
+
+    def close(self) -> None:
+        """Let the workers end, after what they are doing."""
+        self.pool.shutdown(cancel_futures=True)
+
+
+def copy(crew: Crew, jobs: Sequence[TableJob], watch: Watch, workers: Workers) -> dict[str, Tally]:
     """Copy every table; tables and chunks that the ledger knows are skipped.
 
     Raises Paused where `watch.stop` asked for it, and whatever stopped a chunk.
     """
-    return _Copy(crew, jobs, watch).run()
+    return _Copy(crew, jobs, watch, workers).run()
 
 
 class _Copy:
-    def __init__(self, crew: Crew, jobs: Sequence[TableJob], watch: Watch) -> None:
-        self.crew, self.watch = crew, watch
+    def __init__(self, crew: Crew, jobs: Sequence[TableJob], watch: Watch, workers: Workers) -> None:
+        self.crew, self.watch, self.workers = crew, watch, workers
         single = crew.target.engine.capabilities.single_writer
-        self.workers = 1 if single else crew.workers
         # One writer at a time: boundaries that wait behind a chunk's transaction would stop the whole copy, so all
         # of them are planned first.
         self.plan_ahead = 10**9 if single else PLAN_AHEAD
@@ -188,16 +211,16 @@ class _Copy:
     def _dispatch(self, tasks: Iterator[copier.ChunkTask], target: base.Session) -> None:
         again: collections.deque[copier.ChunkTask] = collections.deque()
         for left in reversed(range(POOLS)):
-            with executor.local(self.workers) as pool:
-                try:
-                    self._drain(pool, again, tasks, target)
-                    return
-                except BrokenProcessPool as error:
-                    if not left:
-                        raise errors.ServerFailed(
-                            f"worker processes were killed {POOLS} times",
-                            hint=f"look for what kills them, then sensei migrations resume {self.crew.migration}",
-                        ) from error
+            try:
+                self._drain(self.workers.pool, again, tasks, target)
+                return
+            except BrokenProcessPool as error:
+                if not left:
+                    raise errors.ServerFailed(
+                        f"worker processes were killed {POOLS} times",
+                        hint=f"look for what kills them, then sensei migrations resume {self.crew.migration}",
+                    ) from error
+                self.workers.renew()
 
     def _drain(
         self,
@@ -210,7 +233,7 @@ class _Copy:
         problem: BaseException | None = None
         stopping, dry, told = False, False, 0.0
         while True:
-            while not stopping and not problem and not dry and len(running) < self.workers + 1:
+            while not stopping and not problem and not dry and len(running) < self.workers.number + 1:
                 task = again.popleft() if again else next(tasks, None)
                 if task is None:
                     dry = True

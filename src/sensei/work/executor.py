@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 
@@ -24,6 +25,15 @@ def local(workers: int) -> Executor:
         initializer=_start_worker,
         initargs=(os.getpid(),),
     )
+
+
+def warm(pool: Executor, workers: int, act: Callable[[], None]) -> None:
+    """Let the workers start now, and import what `act` needs, so that the first task finds them there.
+
+    What fails here shows with the first task.
+    """
+    for _ in range(workers):
+        pool.submit(act)
 
 
 def _start_worker(parent: int) -> None:

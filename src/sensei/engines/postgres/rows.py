@@ -135,6 +135,20 @@ class Rows:
         )
         return json.dumps({"snapshot": snapshot, "files": {oid: int(node) for oid, node in files}})
 
+    def recount(
+        self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
+    ) -> dict[catalog.TableName, base.Recount]:
+        mark = json.loads(marker)
+        found = {}
+        for table in tables:
+            ((rows, newer),) = session.rows(
+                f"SELECT count(*), count(*) FILTER (WHERE {_NEWER.format(bound='pg_snapshot_xmin')})"
+                f" FROM {source_of(session, table)} AS t",
+                [_YOUNGEST, mark["snapshot"]],
+            )
+            found[table] = base.Recount(int(rows), bool(newer) or _rewritten(session, mark["files"], table))
+        return found
+
     def suspects(
         self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
     ) -> list[catalog.TableName]:
@@ -313,6 +327,11 @@ def _written(found: base.Session, snapshot: str, files: dict[str, int], table: c
     those are sub-transactions that were still open. Rows older than that are told apart by age, which copes
     with the wrap-around of 32-bit numbers; of those whose age could be an alias, too many are taken.
     """
+    return _rewritten(found, files, table) or _newer(found, "pg_snapshot_xmin", snapshot, table)
+
+
+def _rewritten(found: base.Session, files: dict[str, int], table: catalog.TableName) -> bool:
+    """Tell whether a table, or a partition of it, was truncated, rewritten, made or dropped since the mark."""
     now = found.rows(
         "SELECT l.oid::text, l.relfilenode::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " CROSS JOIN LATERAL (SELECT c.oid UNION SELECT t.relid FROM pg_partition_tree(c.oid) t"
@@ -320,16 +339,18 @@ def _written(found: base.Session, snapshot: str, files: dict[str, int], table: c
         " WHERE n.nspname = ? AND c.relname = ?",
         [table.schema, table.name],
     )
-    if not now or any(files.get(str(oid)) != int(node) for oid, node in now):
-        return True  # truncated, rewritten, made or gone since
-    return _newer(found, "pg_snapshot_xmin", snapshot, table)
+    return not now or any(files.get(str(oid)) != int(node) for oid, node in now)
+
+
+#: The condition of a row of a transaction from one bound of a snapshot on. The bound's age stands in a query of its
+#: own, so that it is taken once and not for each row.
+_NEWER = "age(t.xmin) BETWEEN ? AND (SELECT age({bound}(?::pg_snapshot)::xid))"
 
 
 def _newer(found: base.Session, bound: str, snapshot: str, table: catalog.TableName) -> bool:
     """Tell whether a table has rows of transactions from one bound of a snapshot on."""
     rows = found.rows(
-        f"SELECT EXISTS (SELECT 1 FROM {source_of(found, table)} AS t"
-        f" WHERE age(t.xmin) BETWEEN ? AND age({bound}(?::pg_snapshot)::xid))",
+        f"SELECT EXISTS (SELECT 1 FROM {source_of(found, table)} AS t WHERE {_NEWER.format(bound=bound)})",
         [_YOUNGEST, snapshot],
     )
     return bool(rows[0][0])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+import apsw
 
 from sensei import errors
 from sensei.catalog import rowtext
@@ -21,7 +24,6 @@ VALUES_BYTES = 4_000_000
 _FIELD = FIELD.encode()
 _ROW = b"\x1e"
 _TO_COPY = bytes.maketrans(_FIELD + _ROW, b"\t\n")
-_SPECIAL = b"\\\t\n\r\b\v\f"
 _ESCAPES = tuple((c.encode(), rowtext.escape(c).encode()) for c in "\\\t\n\r\b\v\f")
 
 
@@ -109,81 +111,134 @@ def expressions(session: SqliteSession, spec: base.ReadSpec, null: str) -> list[
 def _read_text(session: SqliteSession, spec: base.ReadSpec) -> Iterator[bytes]:
     # NULL travels as a word that nobody can have written into a text: it is made up anew for every read.
     marker = f"\x1d{secrets.token_hex(8)}"
-    null = marker.encode()
-    tail, params = range_sql(spec)
     columns = expressions(session, spec, names.literal(marker))
-    line = f"SELECT CAST(concat_ws(char({ord(FIELD)}), {', '.join(columns)}) AS BLOB){tail}"
-    lines: list[bytes] = []
-    add = lines.append
-    size = done = 0
+    reading = _Reading(session, spec, columns, f"concat_ws(char({ord(FIELD)}), {', '.join(columns)})", marker.encode())
     try:
-        for (text,) in session.db.execute(line, tuple(params)):
-            add(text)
-            size += len(text)
-            if size > BLOCK_BYTES:
-                block = _escaped(lines, len(columns), null)
-                if block is None:
-                    yield from _field_by_field(session, spec, columns, tail, params, done, null)
-                    return
-                done += len(lines)
-                lines.clear()
-                size = 0
-                yield block
-        if lines:
-            block = _escaped(lines, len(columns), null)
-            if block is None:
-                yield from _field_by_field(session, spec, columns, tail, params, done, null)
-            else:
-                yield block
+        yield from reading.batches() if spec.key.kind == "rowid" else reading.lines(spec)
     except GeneratorExit:
         raise
     except Exception as e:
         raise translate(e, session.purpose) from e
 
 
-def _escaped(lines: list[bytes], columns: int, null: bytes) -> bytes | None:
+class _Reading:
+    """One chunk on its way: the SQL of its rows, and where it stands."""
+
+    def __init__(
+        self, session: SqliteSession, spec: base.ReadSpec, columns: Sequence[str], line: str, null: bytes
+    ) -> None:
+        self.session, self.spec, self.columns, self.line, self.null = session, spec, columns, line, null
+        # A cast gives bytes in the file's own encoding, whatever they are; in UTF-16 that is not what travels.
+        self.narrow = session.rows("PRAGMA encoding")[0][0] == "UTF-8"
+
+    def _bytes(self, sql: str) -> str:
+        return f"CAST({sql} AS BLOB)" if self.narrow else sql
+
+    def batches(self) -> Iterator[bytes]:
+        """Yield the rows of a rowid's range, many joined into one value by SQLite: a fetch a row costs as much again.
+
+        Memory stays bounded: a value that grows beyond a few blocks is an error, and its rows are then read one by one.
+        """
+        db, spec = self.session.db, self.spec
+        rowid = key_columns(spec.key)[0]
+        joined = self._bytes(f"group_concat(l, char({ord(_ROW)}))")
+        rows, limit = 64, db.limit(apsw.SQLITE_LIMIT_LENGTH)
+        found: Any
+        while True:
+            # Bounds and number are bound, not written, so that the statement is compiled once.
+            tail, params = range_sql(spec)
+            sql = f"SELECT {joined}, max(k), count(*) FROM (SELECT {self.line} AS l, {rowid} AS k{tail} LIMIT ?)"
+            try:
+                db.limit(apsw.SQLITE_LIMIT_LENGTH, min(limit, 8 * BLOCK_BYTES))
+                (found,) = db.execute(sql, (*params, rows)).fetchall()
+            except apsw.TooBigError:
+                db.limit(apsw.SQLITE_LIMIT_LENGTH, limit)
+                sql = f"SELECT max(k) FROM (SELECT {rowid} AS k{tail} LIMIT ?)"
+                (found,) = db.execute(sql, (*params, rows)).fetchall()
+                yield from self.lines(dataclasses.replace(spec, upper=found))
+                spec, rows = dataclasses.replace(spec, lower=found), max(1, rows // 8)
+                continue
+            finally:
+                db.limit(apsw.SQLITE_LIMIT_LENGTH, limit)
+            joined_rows, last, count = found
+            if not count:
+                return
+            text = _encoded(joined_rows) + _ROW
+            block = _escaped(text, count, len(self.columns), self.null)
+            if block is None:
+                yield from self._fields(dataclasses.replace(spec, upper=(last,)), 0)
+            else:
+                yield block
+            if count < rows:
+                return
+            spec = dataclasses.replace(spec, lower=(last,))
+            rows = max(1, min(BLOCK_BYTES * count // len(text), 2 * rows))
+
+    def lines(self, spec: base.ReadSpec) -> Iterator[bytes]:
+        """Yield the rows fetched one by one."""
+        tail, params = range_sql(spec)
+        lines: list[bytes] = []
+        size = done = 0
+        for (text,) in self.session.db.execute(f"SELECT {self._bytes(self.line)}{tail}", tuple(params)):
+            line = _encoded(text)
+            lines.append(line)
+            size += len(line)
+            if size > BLOCK_BYTES:
+                block = self._joined(lines)
+                if block is None:
+                    yield from self._fields(spec, done)
+                    return
+                done += len(lines)
+                lines.clear()
+                size = 0
+                yield block
+        if lines:
+            block = self._joined(lines)
+            if block is None:
+                yield from self._fields(spec, done)
+            else:
+                yield block
+
+    def _joined(self, lines: list[bytes]) -> bytes | None:
+        return _escaped(_ROW.join(lines) + _ROW, len(lines), len(self.columns), self.null)
+
+    def _fields(self, spec: base.ReadSpec, skip: int) -> Iterator[bytes]:
+        """Read the rest of a range with each field apart: slower, and nothing in the data can confuse it."""
+        tail, params = range_sql(spec)
+        fields = ", ".join(self._bytes(c) for c in self.columns)
+        # A chunk of a live transaction does not change between two statements, so the same rows are skipped.
+        cursor = self.session.db.execute(f"SELECT {fields}{tail} LIMIT -1 OFFSET {int(skip)}", tuple(params))
+        out: list[bytes] = []
+        size = 0
+        for row in cursor:
+            texts = [_escape(None if value is None else _encoded(value), self.null) for value in row]
+            # A misfit carries our separator on purpose: as a tab it makes one field too many.
+            line = b"\t".join(texts) + b"\n"
+            out.append(line)
+            size += len(line)
+            if size > BLOCK_BYTES:
+                yield b"".join(out)
+                out.clear()
+                size = 0
+        if out:
+            yield b"".join(out)
+
+
+def _encoded(value: Any) -> bytes:
+    # Of a file in UTF-16 SQLite itself makes UTF-8; half a surrogate pair becomes what Unicode has for it.
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _escaped(joined: bytes, rows: int, columns: int, null: bytes) -> bytes | None:
     """Turn rows into COPY text, or None where a separator of ours is also in the data."""
-    rows = len(lines)
-    joined = _ROW.join(lines) + _ROW
-    block = joined.translate(_TO_COPY, _SPECIAL)
+    for special, escape in _ESCAPES:
+        if special in joined:
+            joined = joined.replace(special, escape)
+    block = joined.translate(_TO_COPY)
     # Separators in the data can only add to those that are ours.
     if len(block) - len(block.translate(None, b"\t\n")) != rows * columns:
         return None
-    if len(block) != len(joined):
-        for special, escape in _ESCAPES:
-            if special in joined:
-                joined = joined.replace(special, escape)
-        block = joined.translate(_TO_COPY)
     return block.replace(null, b"\\N")
-
-
-def _field_by_field(
-    session: SqliteSession,
-    spec: base.ReadSpec,
-    columns: Sequence[str],
-    tail: str,
-    params: Sequence[Any],
-    skip: int,
-    null: bytes,
-) -> Iterator[bytes]:
-    """Read the rest of the chunk with each field apart: slower, and nothing in the data can confuse it."""
-    fields = ", ".join(f"CAST({c} AS BLOB)" for c in columns)
-    # A chunk of a live transaction does not change between two statements, so the same rows are skipped.
-    cursor = session.db.execute(f"SELECT {fields}{tail} LIMIT -1 OFFSET {int(skip)}", tuple(params))
-    out: list[bytes] = []
-    size = 0
-    for row in cursor:
-        texts = [_escape(value, null) for value in row]
-        # A misfit carries our separator on purpose: as a tab it makes one field too many.
-        line = b"\t".join(texts) + b"\n"
-        out.append(line)
-        size += len(line)
-        if size > BLOCK_BYTES:
-            yield b"".join(out)
-            out.clear()
-            size = 0
-    if out:
-        yield b"".join(out)
 
 
 def _escape(value: bytes | None, null: bytes) -> bytes:

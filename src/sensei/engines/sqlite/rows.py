@@ -63,6 +63,14 @@ class Rows:
         path = read.own(session).path.resolve()
         return json.dumps([_state(path, header=True), _state(path.with_name(path.name + "-wal"), header=False)])
 
+    def recount(
+        self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
+    ) -> dict[catalog.TableName, base.Recount]:
+        """Count tables; all of them are suspect where anybody wrote to the file."""
+        counted = {t: self.count(session, t) for t in tables}
+        written = bool(self.suspects(session, marker, tables))
+        return {t: base.Recount(rows, written) for t, rows in counted.items()}
+
     def suspects(
         self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
     ) -> list[catalog.TableName]:
