@@ -29,6 +29,19 @@ FINAL = frozenset({State.FINALIZED, State.ROLLED_BACK, State.CANCELLED})
 
 _FULL_ROLLBACK_FROM = frozenset(set(State) - {State.PLANNED, State.FINALIZED, State.CANCELLED, State.ROLLED_BACK})
 
+#: Some tables alone are only taken back before a cutover; a paused migration counts as what it returns to.
+PARTIAL_ROLLBACK_FROM = frozenset(
+    {
+        State.RUNNING,
+        State.PAUSED,
+        State.FAILED,
+        State.COMPLETED,
+        State.VALIDATING,
+        State.VALIDATED,
+        State.VALIDATION_FAILED,
+    }
+)
+
 #: from -> states that may follow. Compare states by name, never by order.
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.PLANNED: frozenset({State.RUNNING, State.CANCELLED}),

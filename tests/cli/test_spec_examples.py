@@ -22,7 +22,6 @@ COMMANDS = [
 
 #: What this version understands and refuses: the list may only shrink.
 OWED = [
-    ["rollback", "--tables"],
     ["validations", "report"],
     ["validations", "divergence"],
     ["export", "post-cutover-transactions"],
@@ -65,6 +64,9 @@ def test_the_commands_of_the_specification_do_what_they_say(to_postgres: Case) -
     case = to_postgres
     folder = case.sensei.folder
     cli_case.fill(folder / "staging.db", cli_case.SHOP)
+    cli_case.fill(
+        case.source, "CREATE TABLE order_items (id INTEGER PRIMARY KEY, order_id INTEGER REFERENCES orders (id))"
+    )
     case.config["connections"] |= {
         "staging": f"sqlite:///{folder}/staging.db",
         "try-out": f"sqlite:///{folder}/try-out.db",
@@ -92,7 +94,7 @@ def test_the_commands_of_the_specification_do_what_they_say(to_postgres: Case) -
             assert ids["mig_abc123"] in (folder / "rollback.sql").read_text()
         elif verb in ("rollback", "verify-rollback"):
             assert result.data["passed"] is True
-            assert result.data["status"] == "rolled_back"
+            assert result.data["status"] == ("paused" if "--tables" in words else "rolled_back")
     assert carried_out == len(COMMANDS) - len(OWED)
     assert ids["mig_staging_123"].startswith("mig_staging_")
     assert case.snapshots()[0] == untouched[0]

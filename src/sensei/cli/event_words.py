@@ -63,6 +63,8 @@ def _step(kind: str, payload: Payload) -> str:
 
 def _transition(payload: Payload) -> str:
     detail = payload.get("message") or payload.get("reason") or ""
+    if payload.get("partial"):
+        detail = ", ".join(payload["partial"]["tables"]) + (f" ({detail})" if detail else "")
     return f"{payload.get('from')} -> {payload.get('to')}" + (f": {detail}" if detail else "")
 
 
@@ -88,6 +90,11 @@ def _verified(payload: Payload) -> str:
     )
 
 
+def _settled(payload: Payload) -> str:
+    how = {"trusted": "the other tables are trusted", "checked": "the other tables were checked in full"}
+    return f"taking up again {', '.join(payload.get('tables', []))}; {how.get(str(payload.get('others')), 'settled')}"
+
+
 def _evidence(payload: Payload) -> str:
     item = payload.get("item") or {}
     return f"kept as evidence: {item.get('kind')} {item.get('object')} in {item.get('place')}"
@@ -105,6 +112,10 @@ _TELL: dict[str, Callable[[Payload], str]] = {
     "taken_up": lambda payload: "taken up where it stood",
     "rollback_verified": _verified,
     "rollback_stopped": lambda payload: f"the rollback stopped: {payload.get('message')}",
+    "others_settled": _settled,
+    "tables_taken_back": lambda payload: f"had been rolled back: {', '.join(payload['partial']['tables'])}",
+    "rollback_widened": lambda payload: "the rollback of some tables becomes one of everything",
+    "replanned": lambda payload: "the configuration and the plan were amended",
     "evidence": _evidence,
     "evidence_purged": lambda payload: f"evidence {payload.get('evidence')} was dropped for good",
     "request": _request,

@@ -89,7 +89,12 @@ def start(
 @app.command()
 def resume(
     migration: str = _ID,
-    config: Path | None = typer.Option(None, "--config", metavar="FILE", help="Must be what it was planned with."),
+    config: Path | None = typer.Option(
+        None,
+        "--config",
+        metavar="FILE",
+        help="The file that it was planned with; tables that are rolled back may be configured anew.",
+    ),
     detach: bool = typer.Option(False, "--detach", help="Run it in a session of its own and return."),
     until: str | None = typer.Option(None, "--until", metavar="completed", help="For live mode: end there, paused."),
 ) -> None:
@@ -209,8 +214,8 @@ def rollback(
 ) -> None:
     """Take a migration back; cut off anywhere, the same command goes on."""
     from sensei import errors
-    from sensei.cli import words
-    from sensei.runner import back, desk
+    from sensei.cli import rolling, words
+    from sensei.runner import back, desk, partial
 
     chosen = [n for n, given in (("--full", full), ("--tables", bool(tables)), ("--phase", phase is not None)) if given]
     if len(chosen) != 1:
@@ -225,8 +230,16 @@ def rollback(
         )
     with desk.open_desk(desk.Screen(say=output.say)) as here:
         loaded = here.load(migration)
-        if not full:
+        if phase is not None:
             output.not_yet(f"rollback {chosen[0]}")
+        if tables:
+            request = partial.Request(tables, keep_progress, reason)
+            if dry_run:
+                output.result(*rolling.dry_run(here, loaded.id, request), [loaded.id])
+                return
+            report = rolling.tables(here, loaded.id, request, check=verify, check_source=verify_source)
+            _report(loaded.id, report, rolling.report_text(loaded.id, report))
+            return
         if dry_run:
             due = back.dry_run(here, loaded.id)
             output.result(

@@ -176,7 +176,13 @@ def rollback_text(migration: str, report: back.Report) -> list[str]:
     lines = [f"{migration} is {report.status}"]
     if set(report.lines.values()) == {"not_checked"}:
         lines.append(f"not verified yet: sensei migrations verify-rollback {migration}")
-    else:
+    return lines + verification_text(migration, report)
+
+
+def verification_text(migration: str, report: back.Report) -> list[str]:
+    """Show the lines that were measured, each difference, and what is kept."""
+    lines = []
+    if set(report.lines.values()) != {"not_checked"}:
         lines.append("rollback_verification:")
         lines += [f"  - {name}: {str(v).lower() if isinstance(v, bool) else v}" for name, v in report.lines.items()]
         lines.append(("passed" if report.passed else "FAILED") + f" in {output.duration(report.duration_seconds)}")

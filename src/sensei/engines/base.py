@@ -266,6 +266,17 @@ class Undo(Protocol):
     def prepare(self, migration: str, evidence: str | None) -> list[Guarded]:
         """Make the evidence place (None: none is needed) and raise the epoch."""
 
+    def place(self, migration: str, evidence: str) -> list[Guarded]:
+        """Make the evidence place, where it has to be made; `prepare` does it, too."""
+
+    def detach(
+        self, migration: str, step: str, table: catalog.Table, keys: Sequence[catalog.ForeignKey]
+    ) -> list[Guarded]:
+        """Take foreign keys off a table that this step created and that is about to be set aside.
+
+        They point at tables that stay: kept, they would let evidence hinder what happens to those.
+        """
+
     def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
         """Return the statements that drop evidence, for the commented end of a script and `evidence purge`."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensei import catalog, crashpoints, errors
-from sensei.engines import base
+from sensei.engines import base, ledger_attempts
 
 VERSION = 1
 
@@ -116,20 +116,12 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat()
 
 
-class Ledger:
+class Ledger(ledger_attempts.Attempts):
     """The ledger of one migration, spoken to through a session on the target.
 
     Methods that write expect the caller's transaction, except `set_up`, `raise_epoch`, `plan_chunks` and
     `keep_script`, which are whole in themselves.
     """
-
-    def __init__(self, engine: base.Engine, migration: str) -> None:
-        self.engine = engine
-        self.migration = migration
-
-    def name(self, table: str) -> str:
-        """Return the quoted, qualified name of a ledger table."""
-        return self.engine.ledger_prefix + table
 
     # -- set up and epoch
 
@@ -169,6 +161,13 @@ class Ledger:
             session.run(statement)
         for table, columns in _TABLES.items():
             session.run(f"CREATE TABLE IF NOT EXISTS {self.name(table)} ({columns.format(**kinds)}){words.options}")
+
+    def keep_plan(self, session: base.Session, plan: str) -> None:
+        """Put an amended plan in place of the one that is kept, for a home that is made anew from the ledger."""
+        with base.transaction(session):
+            session.run(f"UPDATE {self.name('migrations')} SET plan = ? WHERE id = ?", [plan, self.migration])
+            crashpoints.reach("ledger:keep_plan:before")
+        crashpoints.reach("ledger:keep_plan:after")
 
     def raise_epoch(self, session: base.Session, epoch: int) -> None:
         """Fence off every earlier runner: after this commits, none of its transactions can, nor any DDL of its."""
@@ -367,7 +366,12 @@ class Ledger:
         )
 
     def applied(self, session: base.Session, table: str | None = None) -> list[Applied]:
-        """Return every chunk that is in the target."""
+        """Return every chunk that is in the target: those of attempts that were taken back are not."""
+        at = self.attempts(session)
+        return [a for a in self.ever_applied(session, table) if a.attempt == at.get(a.table, 1)]
+
+    def ever_applied(self, session: base.Session, table: str | None = None) -> list[Applied]:
+        """Return every chunk that ever was in the target, with those that were taken back."""
         where, params = "migration = ?", [self.migration]
         if table is not None:
             where, params = where + " AND table_name = ?", [*params, table]
@@ -394,32 +398,39 @@ class Ledger:
             )  # fmt: skip
 
     def quarantined(self, session: base.Session, limit: int | None = None) -> list[Rejected]:
-        """Return the rows in quarantine."""
-        tail = f" LIMIT {int(limit)}" if limit is not None else ""
+        """Return the rows in quarantine; those of attempts that were taken back only stay in the ledger."""
+        at = self.attempts(session)
+        found = session.rows(
+            "SELECT table_name, attempt, chunk, position, row_key, column_name, reason, row_value"
+            f" FROM {self.name('quarantine')} WHERE migration = ? ORDER BY table_name, chunk, position"
+            # Without a table taken back, the limit is the server's to keep.
+            + (f" LIMIT {int(limit)}" if limit is not None and not at else ""),
+            [self.migration],
+        )
         return [
             Rejected(str(t), int(c), int(p), str(k), str(col), str(why), str(row))
-            for t, c, p, k, col, why, row in session.rows(
-                "SELECT table_name, chunk, position, row_key, column_name, reason, row_value"
-                f" FROM {self.name('quarantine')} WHERE migration = ? ORDER BY table_name, chunk, position{tail}",
-                [self.migration],
-            )
-        ]
+            for t, a, c, p, k, col, why, row in found
+            if int(a) == at.get(str(t), 1)
+        ][:limit]
 
     def quarantine_count(self, session: base.Session, table: str, chunk: int) -> int:
         """Count the rows of one chunk of a table in quarantine."""
         found = session.rows(
-            f"SELECT count(*) FROM {self.name('quarantine')} WHERE migration = ? AND table_name = ? AND chunk = ?",
-            [self.migration, table, chunk],
+            f"SELECT count(*) FROM {self.name('quarantine')}"
+            " WHERE migration = ? AND table_name = ? AND attempt = ? AND chunk = ?",
+            [self.migration, table, self.attempts(session).get(table, 1), chunk],
         )
         return int(found[0][0])
 
     def quarantine_counts(self, session: base.Session, chunk: int) -> dict[str, int]:
         """Count the rows in quarantine by table, of one chunk number."""
+        at = self.attempts(session)
         return {
             str(table): int(n)
-            for table, n in session.rows(
-                f"SELECT table_name, count(*) FROM {self.name('quarantine')} WHERE migration = ? AND chunk = ?"
-                " GROUP BY table_name",
+            for table, attempt, n in session.rows(
+                f"SELECT table_name, attempt, count(*) FROM {self.name('quarantine')} WHERE migration = ? AND chunk = ?"
+                " GROUP BY table_name, attempt",
                 [self.migration, chunk],
             )
+            if int(attempt) == at.get(str(table), 1)
         }

@@ -156,9 +156,9 @@ class Store:
         """
         return self._journal(id, kind, lambda tx: self._append(tx, id, kind, payload, actor))
 
-    def events(self, id: str, after: int = 0) -> list[Event]:
-        """Return the events after a sequence number, oldest first."""
-        return self._db.read(lambda tx: chain.read(tx, id, after=after))
+    def events(self, id: str, after: int = 0, kinds: tuple[str, ...] = ()) -> list[Event]:
+        """Return the events after a sequence number, oldest first, only those of some kinds if any are named."""
+        return self._db.read(lambda tx: chain.read(tx, id, after=after, kinds=kinds))
 
     def verify(self, id: str, *, strangers: bool = False) -> list[str]:
         """Return in words everything about a migration that does not match its journal; empty is good.

@@ -44,7 +44,7 @@ class TablePlan:
         """The table's name in ledger, journal and status: the source's."""
         return str(self.source.name)
 
-    def job(self, guard_all: bool) -> transfer.TableJob:
+    def job(self, guard_all: bool, attempt: int = 1) -> transfer.TableJob:
         """Return the copy of this table as work; `guard_all` where the source was written since it was scanned."""
         primary = self.source.primary.columns if self.source.primary else ()
         position = {c.source: i for i, c in enumerate(self.columns)}
@@ -57,6 +57,7 @@ class TablePlan:
             form=self.form,
             rows_estimate=self.rows,
             key_positions=tuple(position[c] for c in primary if c in position),
+            attempt=attempt,
         )
 
 

@@ -103,7 +103,7 @@ def _turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) 
     removed = session.run(f"DELETE FROM {name} AS c WHERE {finish.violators}")
     if removed != len(rejected):
         raise errors.Fault(f"{plan.id}: {len(rejected)} rows violate {finish.name}, but {removed} were moved")
-    ctx.book.quarantine(session, 1, rejected)
+    ctx.book.quarantine(session, ctx.book.attempts(session).get(plan.id, 1), rejected)
     ctx.turned_out(plan.id, removed, finish.name)
     return removed
 
@@ -137,13 +137,19 @@ def prime_sequence(ctx: Context, step: model.Step) -> Facts:
 
 
 def analyze(ctx: Context, step: model.Step) -> Facts:
-    """Let the target's planner know what was loaded."""
+    """Let the target's planner know what was loaded; after a rollback of some tables, of those alone."""
     session, look = ctx.target_session, ctx.target.engine.introspect.object_identity
     statistics = catalog.TableName("", "statistics")
     before = look(session, "statistics", statistics)
+    rollbacks = ctx.book.taken_back(session)
+    earlier = ctx.book.undone_facts(session, step.id)
+    tables = {t.id for t in ctx.plan.tables}
+    if earlier is not None and "rollbacks" in earlier:
+        tables = {t for n, facts in rollbacks.items() if n > int(earlier["rollbacks"]) for t in facts["tables"]}
     for table in ctx.plan.tables:
-        session.run(f"ANALYZE {ctx.target.engine.ddl.qualified(table.target.name)}")
+        if table.id in tables:
+            session.run(f"ANALYZE {ctx.target.engine.ddl.qualified(table.target.name)}")
     after = look(session, "statistics", statistics)
     if before is None and after is not None:
         ctx.book.record_object(session, step.id, "statistics", statistics, after)
-    return {"tables": len(ctx.plan.tables)}
+    return {"tables": len(tables), "rollbacks": max(rollbacks, default=0)}

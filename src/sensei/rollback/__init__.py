@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sensei import catalog, crashpoints, errors
@@ -11,9 +11,13 @@ from sensei.plan import model, steps
 from sensei.work import sides
 
 
-def evidence_name(migration: str) -> str:
-    """Return the place that keeps a migration's tables after a rollback."""
-    return f"sensei_evidence_{migration}"
+def evidence_name(migration: str, number: int = 1) -> str:
+    """Return the place that keeps a migration's tables after a rollback.
+
+    Each rollback has its own: number 1 is the first, later ones come after rollbacks of some tables. The hyphen can't
+    begin a name that is put behind a place, so no two places share one.
+    """
+    return f"sensei_evidence_{migration}" + (f"-{number}" if number > 1 else "")
 
 
 def keeps(plan: model.Plan, evidence: str) -> bool:
@@ -21,9 +25,11 @@ def keeps(plan: model.Plan, evidence: str) -> bool:
     return not (evidence in ("drop", "export") and plan.target_was_empty)
 
 
-def statements(plan: model.Plan, engine: base.Engine, migration: str, evidence: str) -> list[base.Guarded]:
-    """Return what takes every step back, last step first."""
-    place = evidence_name(migration) if keeps(plan, evidence) else None
+def statements(
+    plan: model.Plan, engine: base.Engine, migration: str, evidence: str, number: int = 1
+) -> list[base.Guarded]:
+    """Return what takes every step back, last step first; `number` names the place of evidence."""
+    place = evidence_name(migration, number) if keeps(plan, evidence) else None
     result = list(engine.undo.prepare(migration, place))
     for step in reversed(plan.steps):
         result += steps.undo(plan, step, engine, migration, place)
@@ -35,8 +41,19 @@ def kept(plan: model.Plan) -> list[catalog.TableName]:
     return [name for _, kind, name in steps.objects(plan) if kind != "schema"]
 
 
-def script(plan: model.Plan, engine: base.Engine, migration: str, evidence: str, state: str) -> str:
-    """Print the way back for the engine's own client; `state` says up to which step it was made."""
+def script(
+    plan: model.Plan,
+    engine: base.Engine,
+    migration: str,
+    evidence: str,
+    state: str,
+    number: int = 1,
+    earlier: Sequence[tuple[str, Sequence[catalog.TableName]]] = (),
+) -> str:
+    """Print the way back for the engine's own client; `state` says up to which step it was made.
+
+    `earlier` are the places of evidence that rollbacks of some tables filled before, with what is in each.
+    """
     keep = keeps(plan, evidence)
     head = [
         f"Rollback of {migration} ({plan.name}): takes the target back to what it was before the migration.",
@@ -49,14 +66,16 @@ def script(plan: model.Plan, engine: base.Engine, migration: str, evidence: str,
     ]
     if keep:
         head.append(
-            f"Migrated tables are set aside as {evidence_name(migration)}; the drops stand last, commented out."
+            f"Migrated tables are set aside as {evidence_name(migration, number)}; the drops stand last, commented out."
         )
     elif evidence == "export":
         head.append("evidence is export: this script can't write Parquet, so it drops. Export first if you need them.")
     else:
         head.append("evidence is drop and the target was empty: migrated tables are dropped.")
-    tail = [f"{s};" for s in engine.undo.discard(evidence_name(migration), kept(plan))] if keep else []
-    return engine.undo.script(migration, plan.token, head, statements(plan, engine, migration, evidence), tail)
+    places = [*earlier, (evidence_name(migration, number), kept(plan))] if keep else []
+    tail = [f"{s};" for place, names in places for s in engine.undo.discard(place, names)]
+    body = statements(plan, engine, migration, evidence, number)
+    return engine.undo.script(migration, plan.token, head, body, tail)
 
 
 @dataclass
@@ -76,6 +95,7 @@ def walk(
     evidence: str,
     say: Callable[[str], None],
     dry_run: bool = False,
+    number: int = 1,
 ) -> Walked:
     """Run the way back in one transaction where the engine can roll DDL back; or only tell what is due.
 
@@ -86,31 +106,29 @@ def walk(
         if not book.exists(session):
             return walked  # nothing was begun on this target
         if book.state(session) == "running":
-            _refuse_dependents(plan, side, session, book)
+            refuse_dependents(plan.tables, side, session, book)
         if not dry_run and not side.engine.capabilities.transactional_ddl:
             raise errors.Fault(f"{side.engine.name}: a walk without transactional DDL is not written yet")
         if dry_run:
-            _run_due(plan, side, session, book, evidence, walked, say, dry_run=True)
+            run_due(statements(plan, side.engine, book.migration, evidence, number), session, walked, say, dry_run=True)
             return walked
         with base.transaction(session):
-            _run_due(plan, side, session, book, evidence, walked, say, dry_run=False)
+            run_due(statements(plan, side.engine, book.migration, evidence, number), session, walked, say)
             session.run(f"UPDATE {book.name('migrations')} SET state = 'rolled_back' WHERE id = ?", [book.migration])
             crashpoints.reach("rollback:commit:before")
         crashpoints.reach("rollback:commit:after")
     return walked
 
 
-def _run_due(
-    plan: model.Plan,
-    side: sides.Side,
+def run_due(
+    due: Sequence[base.Guarded],
     session: base.Session,
-    book: ledger.Ledger,
-    evidence: str,
     walked: Walked,
     say: Callable[[str], None],
-    dry_run: bool,
+    dry_run: bool = False,
 ) -> None:
-    for guarded in statements(plan, side.engine, book.migration, evidence):
+    """Run, in the caller's transaction, each statement whose condition holds; or only tell of it."""
+    for guarded in due:
         if not session.rows(f"SELECT {guarded.when}")[0][0]:
             walked.already += 1
             continue
@@ -121,9 +139,12 @@ def _run_due(
             crashpoints.reach("rollback:statement")
 
 
-def _refuse_dependents(plan: model.Plan, side: sides.Side, session: base.Session, book: ledger.Ledger) -> None:
+def refuse_dependents(
+    tables: Sequence[model.TablePlan], side: sides.Side, session: base.Session, book: ledger.Ledger
+) -> None:
+    """Raise Refused, naming them, where things that the migration did not make hang on these tables of it."""
     made = {name for _, kind, name, _ in book.objects(session) if kind == "table"}
-    names = [t.target.name for t in plan.tables if t.target.name in made]
+    names = [t.target.name for t in tables if t.target.name in made]
     hanging = side.engine.introspect.dependents(session, names) if names else []
     if hanging:
         raise errors.Refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -58,6 +59,38 @@ class Ends:
     source_session: base.Session
     target: sides.Side
     target_session: base.Session
+
+
+@dataclass(frozen=True)
+class Staying:
+    """What a rollback of some tables left in the target of the migration: it is neither old nor left behind."""
+
+    tables: frozenset[catalog.TableName]
+    sequences: frozenset[catalog.TableName]
+    schemas: frozenset[str]
+
+    @classmethod
+    def of(cls, plan: model.Plan, book: ledger.Ledger, ends: Ends) -> Staying:
+        """Return what the ledger says is there."""
+        made = book.objects(ends.target_session) if book.exists(ends.target_session) else []
+
+        def names(kind: str) -> frozenset[catalog.TableName]:
+            return frozenset(name for _, of, name, _ in made if of == kind)
+
+        return cls(names("table"), names("sequence"), frozenset(n.name or n.schema for n in names("schema")))
+
+    def out_of(self, found: base.Catalog) -> base.Catalog:
+        """Return the catalog without it, and without what goes with its tables."""
+        return dataclasses.replace(
+            found,
+            schemas=tuple(s for s in found.schemas if s not in self.schemas),
+            tables=tuple(t for t in found.tables if t.name not in self.tables),
+            sequences=tuple(
+                s
+                for s in found.sequences
+                if s.name not in self.sequences and (s.owner is None or s.owner[0] not in self.tables)
+            ),
+        )
 
 
 def source_differences(
@@ -121,13 +154,18 @@ def _check_tasks(
         return [], set()
     tasks: list[copier.CheckTask] = []
     whole: set[str] = set()
-    applied = book.applied(ends.target_session)
+    applied: dict[str, dict[int, dict[int, ledger.Applied]]] = {}
+    for a in book.ever_applied(ends.target_session):
+        if a.number >= 0:
+            applied.setdefault(a.table, {}).setdefault(a.attempt, {})[a.number] = a
     for table in plan.tables:
-        mine = {a.number: a for a in applied if a.table == table.id and a.number >= 0}
-        if not mine or table.id not in there:
+        if table.id not in applied or table.id not in there:
             continue
+        # Of a table that was taken back and not taken up again, what was last copied still tells what was read.
+        attempt = max(applied[table.id])
+        mine = applied[table.id][attempt]
         job = table.job(before.source.stale_scan)
-        planned = book.planned_chunks(ends.target_session, table.id, job.attempt)
+        planned = book.planned_chunks(ends.target_session, table.id, attempt)
         if planned and planned[-1].upper is None and len(mine) == len(planned):
             whole.add(table.id)
         for chunk in planned:
@@ -154,9 +192,12 @@ def _read_again(tasks: list[copier.CheckTask], workers: int) -> list[str]:
         return [d for d in pool.map(copier.check_chunk, tasks) if d]
 
 
-def target_differences(plan: model.Plan, before: fingerprint.Fingerprint, ends: Ends) -> list[tuple[str, str]]:
-    """Compare the target with its fingerprint: (line, difference in words)."""
-    now = fingerprint.of_target(ends.target, ends.target_session, plan.target_schemas)
+def target_differences(
+    plan: model.Plan, before: fingerprint.Fingerprint, ends: Ends, staying: Staying | None = None
+) -> list[tuple[str, str]]:
+    """Compare the target with its fingerprint: (line, difference in words); what is `staying` does not count."""
+    none = Staying(frozenset(), frozenset(), frozenset())
+    now = fingerprint.of_target(ends.target, ends.target_session, plan.target_schemas, (staying or none).out_of)
     result: list[tuple[str, str]] = []
     for difference in diff.compare(before.target.facts, now.facts):
         if difference.about.startswith("setting "):
@@ -183,15 +224,16 @@ def verify(
     book: ledger.Ledger,
     workers: int,
     only_source: bool = False,
+    staying: Staying | None = None,
 ) -> Verification:
-    """Measure the lines; `only_source` leaves the target's as not_checked."""
+    """Measure the lines; `only_source` leaves the target's as not_checked; see `target_differences` for `staying`."""
     counts, contents, read = source_differences(plan, before, ends, book, workers)
     found = [("source_row_counts", d) for d in counts] + [("source_data_integrity", d) for d in contents]
     if counts and not contents:
         # Rows came or went: the data is not what it was, whatever the chunks say.
         found += [("source_data_integrity", d) for d in counts]
     if not only_source:
-        found += target_differences(plan, before, ends)
+        found += target_differences(plan, before, ends, staying)
     broken = {line for line, _ in found}
     lines: dict[str, str | bool] = {}
     for name in LINES:

@@ -6,13 +6,15 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sensei import catalog, errors, rollback, states
 from sensei.config import home
-from sensei.plan import steps
+from sensei.engines import base, ledger
+from sensei.plan import model, steps
 from sensei.rollback import verify
-from sensei.runner import control, hold, script, world
+from sensei.runner import control, hold, script, taken, world
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
 from sensei.work import sides
@@ -29,6 +31,7 @@ class Report:
     differences: list[str] = field(default_factory=list)
     evidence: list[dict[str, Any]] = field(default_factory=list)
     statements: list[str] = field(default_factory=list)
+    tables: list[str] | None = None  #: after a rollback of some: those that are taken back now
 
     def to_json(self) -> dict[str, Any]:
         """Return the contract's document."""
@@ -40,6 +43,7 @@ class Report:
             "evidence": self.evidence,
             "status": str(self.status),
             "statements": self.statements,
+            **({} if self.tables is None else {"tables": self.tables}),
         }
 
 
@@ -54,7 +58,7 @@ def full(desk: desks.Desk, migration: str, *, reason: str, check: bool, check_so
         desk.screen.say(f"{loaded.id} is rolled back already")
     else:
         loaded.refuse_state(*(s for s in State if states.allowed(s, State.ROLLING_BACK)), State.ROLLING_BACK)
-        _stop_holder(desk, loaded, reason)
+        stop_holder(desk, loaded, reason)
         _walk(desk, loaded.id, reason)
     if check or check_source:
         report = prove(desk, loaded.id, only_source=check_source and not check)
@@ -66,7 +70,8 @@ def full(desk: desks.Desk, migration: str, *, reason: str, check: bool, check_so
     )
 
 
-def _stop_holder(desk: desks.Desk, loaded: desks.Loaded, reason: str) -> None:
+def stop_holder(desk: desks.Desk, loaded: desks.Loaded, reason: str) -> None:
+    """Ask whoever runs the migration to stop at the next boundary, and wait until it has."""
     lease = desk.store.lease(loaded.id)
     if loaded.status is State.RUNNING and lease is not None and lease.alive:
         desk.screen.say(f"stopping process {lease.holder.pid} on {lease.holder.host} first")
@@ -88,61 +93,80 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
         try:
             with target.session(f"sensei {migration} rollback") as session:
                 world.refuse_other_target(loaded, target, session)
+                number = taken.widen(loaded, book, session)
                 if book.state(session) == "running":
                     # No transaction of an earlier runner can land from here on.
                     sides.retried(lambda: book.raise_epoch(session, held.epoch))
-                if loaded.config.options.evidence == "export" and not rollback.keeps(loaded.plan, "export"):
-                    _export(desk, loaded, target, session, book)
+                    if loaded.config.options.evidence == "export" and not rollback.keeps(loaded.plan, "export"):
+                        export(desk, loaded, loaded.plan, target, session, book, export_folder(migration, number))
                 walked = sides.retried(
                     lambda: rollback.walk(
-                        loaded.plan, target, session, book, loaded.config.options.evidence, desk.screen.say
+                        loaded.plan,
+                        target,
+                        session,
+                        book,
+                        loaded.config.options.evidence,
+                        desk.screen.say,
+                        number=number,
                     )
                 )
                 made = {name for _, _, name, _ in book.objects(session)} if book.exists(session) else set()
         except errors.SenseiError as error:
             desk.store.append(migration, "rollback_stopped", {"code": error.code, "message": error.message}, desk.actor)
             raise
-        _journal(desk, loaded, made)
+        _journal(desk, loaded, made, number)
         desk.store.transition(
             migration, State.ROLLED_BACK, desk.actor, payload={"statements": walked.done, "already": walked.already}
         )
         script.renew(desk, desk.load(migration), "rolled back")
 
 
-def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName]) -> None:
+def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName], number: int) -> None:
     """Note what was taken back, and what of it is kept; `made` is what the target's ledger says was there.
 
     Each part is looked at by itself: an earlier rollback may have been cut off between any two.
     """
     journaled = desk.store.steps(loaded.id)
     keep = rollback.keeps(loaded.plan, loaded.config.options.evidence)
-    known = {str(e.get("object")) for e in desk.store.evidence(loaded.id)}
+    place = rollback.evidence_name(loaded.id, number)
+    known = {(e.get("object"), e.get("place")) for e in desk.store.evidence(loaded.id)}
     for step, kind, name in reversed(steps.objects(loaded.plan)):
         record = journaled.get(step.id)
         if record is not None and record.state is not StepState.UNDONE:
             desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name)}, desk.actor)
-        if keep and kind != "schema" and name in made and str(name) not in known:
+        if keep and kind != "schema" and name in made and (str(name), place) not in known:
             desk.store.add_evidence(
                 loaded.id,
                 {
                     "object": str(name),
                     "kind": kind,
-                    "place": rollback.evidence_name(loaded.id),
+                    "place": place,
                     "connection": loaded.config.target.connection,
                 },
                 desk.actor,
             )
 
 
-def _export(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session: Any, book: Any) -> None:
+def export_folder(migration: str, number: int) -> Path:
+    """Return where a rollback's Parquet files go: each has a folder of its own."""
+    return home.artifacts(migration) / ("evidence" if number == 1 else f"evidence-{number}")
+
+
+def export(
+    desk: desks.Desk,
+    loaded: desks.Loaded,
+    plan: model.Plan,
+    target: sides.Side,
+    session: base.Session,
+    book: ledger.Ledger,
+    folder: Path,
+) -> None:
+    """Write the plan's tables to Parquet and enter each file as evidence, once."""
     from sensei.rollback import evidence
 
-    if book.state(session) != "running":
-        return
-    folder = home.artifacts(loaded.id) / "evidence"
-    known = {(e.get("object"), e.get("sha256")) for e in desk.store.evidence(loaded.id)}
-    for path, table, rows, checksum in evidence.export(loaded.plan, target, session, book, folder, desk.screen.say):
-        if (str(table), checksum) not in known:
+    known = {(e.get("object"), e.get("place"), e.get("sha256")) for e in desk.store.evidence(loaded.id)}
+    for path, table, rows, checksum in evidence.export(plan, target, session, book, folder, desk.screen.say):
+        if (str(table), str(path), checksum) not in known:
             desk.store.add_evidence(
                 loaded.id,
                 {"object": str(table), "kind": "parquet", "place": str(path), "rows": rows, "sha256": checksum},
@@ -167,6 +191,7 @@ def dry_run(desk: desks.Desk, migration: str) -> list[str]:
             loaded.config.options.evidence,
             lambda text: None,
             dry_run=True,
+            number=taken.next_number(taken.taken(loaded)),
         )
     return walked.done
 
@@ -178,8 +203,11 @@ def _ends(loaded: desks.Loaded) -> Iterator[verify.Ends]:
         yield verify.Ends(source, reading, target, writing)
 
 
-def prove(desk: desks.Desk, migration: str, *, only_source: bool = False) -> Report:
-    """Measure the five lines now; changes nothing on either side."""
+def prove(desk: desks.Desk, migration: str, *, only_source: bool = False, partly: bool = False) -> Report:
+    """Measure the five lines now; changes nothing on either side.
+
+    `partly`: after a rollback of some tables, the others are not held against the target.
+    """
     began = time.monotonic()
     loaded = desk.load(migration)
     before = loaded.fingerprint()
@@ -190,7 +218,12 @@ def prove(desk: desks.Desk, migration: str, *, only_source: bool = False) -> Rep
             hint=f"sensei migrations status {loaded.id}",
         )
     with _ends(loaded) as ends:
-        found = verify.verify(loaded.plan, before, ends, loaded.book(), loaded.config.options.parallelism, only_source)
+        book, staying = loaded.book(), None
+        if partly:
+            staying = verify.Staying.of(loaded.plan, book, ends)
+        found = verify.verify(
+            loaded.plan, before, ends, book, loaded.config.options.parallelism, only_source, staying=staying
+        )
     evidence = [e for e in desk.store.evidence(loaded.id) if not e["purged_at"]]
     report = Report(
         desk.store.migration(loaded.id).status,

@@ -34,7 +34,7 @@ def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> 
         environment or asked.environment,
         loaded.text,
         loaded.digest,
-        {"plan": made.to_json(), "config": _plain(asked), "path": str(path.resolve()), "environment": environment},
+        {"plan": made.to_json(), "config": plain(asked), "path": str(path.resolve()), "environment": environment},
         desk.actor,
         source_label=f"{source.name} {connections.mask(desk.book.get(source.name, named))}",
         target_label=f"{target.name} {connections.mask(desk.book.get(target.name, named))}",
@@ -45,7 +45,8 @@ def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> 
     return migration, made
 
 
-def _plain(asked: configuration.MigrationConfig) -> dict[str, Any]:
+def plain(asked: configuration.MigrationConfig) -> dict[str, Any]:
+    """Return a configuration as the store keeps it."""
     data: dict[str, Any] = asked.model_dump(mode="json", by_alias=True, exclude_unset=True)
     return data
 

@@ -12,8 +12,8 @@ from typing import Any
 from sensei import errors, states
 from sensei.engines import ledger
 from sensei.plan import model, steps, steps_context
+from sensei.runner import amend, hold, progress, proof, script, settle, world
 from sensei.runner import desk as desks
-from sensei.runner import hold, progress, proof, script, world
 from sensei.states import State, StepState
 from sensei.transfer import tables as transfer
 from sensei.work import sides
@@ -43,7 +43,7 @@ def resume(desk: desks.Desk, migration: str, given: Path | None) -> Outcome:
     loaded = desk.load(migration)
     _refuse_held(desk, loaded)
     loaded.refuse_state(State.PAUSED, State.FAILED, State.RUNNING)
-    world.refuse_config(loaded, given)
+    amend.refuse_config(loaded, given)
     return _run(desk, loaded.id, given, frozenset({State.PAUSED, State.FAILED, State.RUNNING}))
 
 
@@ -61,6 +61,8 @@ def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset
     with hold.hold(desk, migration) as held:
         loaded = desk.load(migration)
         loaded.refuse_state(*expect)  # again, now that nobody else can move it
+        if given is not None and amend.amend(desk, loaded, given):
+            loaded = desk.load(migration)
         for owed in world.refuse_owed(loaded):
             desk.screen.say(f"not carried out by this version: {owed}")
         run = _Run(desk, loaded, held)
@@ -99,6 +101,7 @@ class _Run:
         self.report = progress.Report(desk, loaded)
         self.journaled = desk.store.steps(self.id)
         self.script = script.template(loaded)
+        self.attempts: dict[str, int] = {}
 
     @contextlib.contextmanager
     def context(self) -> Iterator[steps_context.Context]:
@@ -153,6 +156,8 @@ class _Run:
                 continue
             if step.kind == "ledger":
                 self._ledger(ctx, step)  # also on resume: it raises the epoch
+                self.attempts = ctx.book.attempts(ctx.target_session)
+                self.report.counted(self._again(ctx, lambda: settle.settle(self.loaded, ctx, self.held.stop)))
                 self._count_turned_out(ctx)
                 continue
             if self._state(step.id) is StepState.DONE:
@@ -220,6 +225,8 @@ class _Run:
                 lambda: ctx.book.set_up(ctx.target_session, self.plan.token, self.loaded.row.source_label, plan_text)
             )
             sides.retried(lambda: ctx.book.raise_epoch(ctx.target_session, self.held.epoch))
+            if amend.is_amended(self.loaded):
+                ctx.book.keep_plan(ctx.target_session, plan_text)
             if not begun:
                 ctx.book.keep_script(ctx.target_session, script.text(self.loaded, "running"))
                 facts = {"target_identity": self.target.engine.introspect.identity(ctx.target_session)}
@@ -248,7 +255,7 @@ class _Run:
             progress=self.report.copying,
         )  # fmt: skip
         self.desk.screen.say(f"copying tables: {len(todo)}, workers: {options.parallelism}")
-        transfer.copy(crew, [t.job(stale) for t in todo], watch, workers)
+        transfer.copy(crew, [t.job(stale, self.attempts.get(t.id, 1)) for t in todo], watch, workers)
 
     # -- endings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from sensei.journal import migrations
@@ -66,6 +67,14 @@ class Report:
                 table["rows_quarantined"] = record.facts["quarantined"]
                 table["rows_copied"] = record.facts["rows"] - table["rows_quarantined"]
                 table["status"] = str(TableState.COPIED)
+        self.save(force=True)
+
+    def taken_back(self, tables: Iterable[str]) -> None:
+        """Note that nothing of these tables is in the target any more."""
+        for name in tables:
+            table = self.tables[name]
+            table["status"] = str(TableState.ROLLED_BACK)
+            table["rows_copied"] = table["rows_quarantined"] = table["chunks_done"] = table["chunks_total"] = 0
         self.save(force=True)
 
     def step(self, step: model.Step) -> None:

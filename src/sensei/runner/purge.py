@@ -7,6 +7,7 @@ from typing import Any
 from sensei import errors, rollback
 from sensei.engines import base
 from sensei.runner import desk as desks
+from sensei.runner import taken
 
 
 def due(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
@@ -28,9 +29,13 @@ def purge(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
         with target.session("sensei purge") as session, base.transaction(session):
             if not loaded.book().exists(session):
                 raise errors.WorldChanged(f"target {target.name} has no ledger of {loaded.id}")
-            names = rollback.kept(loaded.plan)
-            for statement in target.engine.undo.discard(rollback.evidence_name(loaded.id), names):
-                session.run(statement)
+            found = taken.taken(loaded)
+            whole = (rollback.evidence_name(loaded.id, taken.next_number(found)), rollback.kept(loaded.plan))
+            filled = {e["place"] for e in tables}
+            for place, names in [*taken.places(loaded, found), whole]:
+                if place in filled:
+                    for statement in target.engine.undo.discard(place, names):
+                        session.run(statement)
     for item in files:
         Path(str(item["place"])).unlink(missing_ok=True)
     for item in items:

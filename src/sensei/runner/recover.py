@@ -15,7 +15,7 @@ from sensei.engines import base, ledger
 from sensei.journal import migrations, store
 from sensei.plan import model, steps
 from sensei.runner import desk as desks
-from sensei.runner import hold, progress, script
+from sensei.runner import hold, progress, script, taken
 from sensei.states import State, StepState, TableState
 from sensei.work import sides
 
@@ -93,6 +93,7 @@ def _one(desk: desks.Desk, target: sides.Side, session: base.Session, known: led
         book = ledger.Ledger(target.engine, known.id)
         facts = book.steps(session)
         _journal(desk, loaded, target, session, book, facts)
+        taken.recover(loaded, book.taken_back(session), facts)
         _settle(desk, loaded, target, session, book, known.state)
         _progress(desk, loaded, session, book)
         script.renew(desk, desk.load(known.id), f"recovered from {target.name}")
@@ -195,13 +196,13 @@ def _settle(
 
 def _undone(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session: base.Session) -> None:
     """Journal what was taken back, and what of it is still set aside."""
-    place = rollback.evidence_name(loaded.id)
-    known = {str(e.get("object")) for e in desk.store.evidence(loaded.id)}
+    place = rollback.evidence_name(loaded.id, taken.next_number(taken.taken(loaded)))
+    known = {(e.get("object"), e.get("place")) for e in desk.store.evidence(loaded.id)}
     journaled = desk.store.steps(loaded.id)
     for step, kind, name in reversed(steps.objects(loaded.plan)):
         if step.id in journaled and journaled[step.id].state is not StepState.UNDONE:
             desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name)}, desk.actor)
-        if kind == "schema" or str(name) in known:
+        if kind == "schema" or (str(name), place) in known:
             continue
         aside = (
             catalog.TableName(place, name.name)
@@ -234,7 +235,7 @@ def _progress(desk: desks.Desk, loaded: desks.Loaded, session: base.Session, boo
             whole = len(mine) == len(planned) and planned[-1].upper is None
             row["status"] = str(TableState.COPIED if whole else TableState.COPYING)
         report.turned_out(table.id, book.quarantine_count(session, table.id, ledger.AFTER_LOAD))
-    report.save(force=True)
+    report.taken_back(taken.away(loaded, taken.taken(loaded)))
 
 
 def next_command(found: Recovered) -> str:

@@ -9,6 +9,7 @@ from sensei import crashpoints, errors, rollback, states
 from sensei.config import home
 from sensei.engines import base, ledger
 from sensei.runner import desk as desks
+from sensei.runner import taken
 
 
 def text(loaded: desks.Loaded, state: str) -> str:
@@ -16,7 +17,16 @@ def text(loaded: desks.Loaded, state: str) -> str:
     from sensei import engines
 
     engine = engines.by_name(loaded.plan.target_engine)
-    return rollback.script(loaded.plan, engine, loaded.id, loaded.config.options.evidence, state)
+    earlier = taken.taken(loaded)
+    return rollback.script(
+        loaded.plan,
+        engine,
+        loaded.id,
+        loaded.config.options.evidence,
+        state,
+        taken.next_number(earlier),
+        taken.places(loaded, earlier),
+    )
 
 
 #: Stands for the state until it is known: all else of a script depends on the plan alone. Only its first place is

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from sensei import catalog, config, errors, plan
+from sensei import catalog, errors, plan
 from sensei.catalog import diff
-from sensei.config import home
-from sensei.engines import base
-from sensei.plan import steps_context
+from sensei.config import migration as configuration
+from sensei.engines import base, ledger
+from sensei.plan import model, steps_context
 from sensei.runner import desk as desks
 from sensei.work import sides
 
@@ -26,7 +25,7 @@ def refuse_changes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
             found=identity,
         )
     refuse_other_target(loaded, ctx.target, ctx.target_session)
-    refuse_lost_ledger(loaded, ctx)
+    refuse_lost_ledger(loaded, ctx.target, ctx.book, ctx.target_session)
     introspect = ctx.source.engine.introspect
     found = introspect.catalog(ctx.source_session, made.schemas)
     names = {t.source.name for t in made.tables}
@@ -65,12 +64,12 @@ def refuse_other_target(loaded: desks.Loaded, target: sides.Side, session: base.
         )
 
 
-def refuse_lost_ledger(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
+def refuse_lost_ledger(loaded: desks.Loaded, target: sides.Side, book: ledger.Ledger, session: base.Session) -> None:
     """Raise WorldChanged where the target forgot what is in it."""
     step = loaded.desk.store.steps(loaded.id).get("ledger")
-    if step and step.facts.get("target_identity") and not ctx.book.exists(ctx.target_session):
+    if step and step.facts.get("target_identity") and not book.exists(session):
         raise errors.WorldChanged(
-            f"target {ctx.target.name} no longer has Sensei's ledger of {loaded.id}: it was restored or emptied",
+            f"target {target.name} no longer has Sensei's ledger of {loaded.id}: it was restored or emptied",
             hint=f"restore the schema sensei_ as well, or: sensei migrations rollback {loaded.id} --full",
         )
 
@@ -87,36 +86,16 @@ def refuse_missing(role: str, side: sides.Side, missing: Sequence[base.Missing])
         )
 
 
-def refuse_config(loaded: desks.Loaded, given: Path | None) -> None:
-    """Raise WorldChanged where the configuration is no longer the one that was planned on."""
-    kept = loaded.row.plan
-    original = Path(str(kept.get("path", "")))
-    path = given or (original if original.is_file() else None)
-    if path is None:
-        return
-    environment = kept.get("environment")
-    try:
-        digest = config.load(path, environment, yes=True).digest
-    except errors.BadInput:
-        if given is not None:
-            raise
-        digest = "unreadable"
-    if digest != loaded.row.config_digest:
-        raise errors.WorldChanged(
-            f"{path} is not the configuration that {loaded.id} was planned with",
-            hint=(
-                f"go on as planned: sensei migrations resume {loaded.id} --config"
-                f" {home.artifacts(loaded.id) / 'migration.yaml'}"
-            ),
-            path=str(path),
-        )
-
-
 def refuse_owed(loaded: desks.Loaded) -> list[str]:
     """Return what is asked for and not carried out yet; raises where something of it is required."""
+    return refuse_owed_of(loaded.config, loaded.plan)
+
+
+def refuse_owed_of(asked: configuration.MigrationConfig, made: model.Plan) -> list[str]:
+    """Do the same for a configuration and its plan."""
     from sensei.config import owed
 
-    found = owed.not_yet(loaded.config)
+    found = owed.not_yet(asked)
     hard = [o for o in found if o.required]
     if hard:
         raise errors.NotYet(
@@ -124,7 +103,7 @@ def refuse_owed(loaded: desks.Loaded) -> list[str]:
             hint="take these out of the configuration and create the migration anew",
             owed=[o.path for o in hard],
         )
-    blocking = [r for r in loaded.plan.risks if r.severity == "blocking"]
+    blocking = [r for r in made.risks if r.severity == "blocking"]
     if blocking:
         raise errors.CheckUnmet(
             "; ".join(f"{r.table}.{r.column}: {r.reason}" for r in blocking),

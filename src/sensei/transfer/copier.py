@@ -70,6 +70,16 @@ def ready() -> None:
     """Do nothing: a worker that was asked to has imported this module."""
 
 
+def session(side: sides.Side, application: str) -> base.Session:
+    """Return this worker's session on a side, which outlives the task."""
+    return _SESSIONS.get(side, application)
+
+
+def drop_sessions() -> None:
+    """Close this worker's sessions: the next task opens its own."""
+    _SESSIONS.drop_all()
+
+
 class _Hash(Protocol):
     def update(self, data: bytes, /) -> None: ...
 
@@ -387,7 +397,10 @@ def check_chunk(task: CheckTask) -> str | None:
             _SESSIONS.drop_all()
             if not budget.again(error, connected=True):
                 raise
-    if found == task.checksum:
-        return None
-    span = f"{base.key_text(task.read.lower) or 'start'} to {base.key_text(task.read.upper) or 'end'}"
-    return f"source table {task.table}: rows in chunk {task.number} (keys {span}) are not what was copied"
+    return None if found == task.checksum else not_as_copied(task.table, task.number, task.read)
+
+
+def not_as_copied(table: str, number: int, read: base.ReadSpec) -> str:
+    """Say that a chunk's rows on the source are not those that were copied."""
+    span = f"{base.key_text(read.lower) or 'start'} to {base.key_text(read.upper) or 'end'}"
+    return f"source table {table}: rows in chunk {number} (keys {span}) are not what was copied"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,11 +63,19 @@ def of_source(
         return Source({str(t): rows.count(session, t) for t in tables}, marker, stale)
 
 
-def of_target(side: sides.Side, session: base.Session, schemas: Sequence[str]) -> Target:
-    """Read the target's catalog whole, and the content of each table in the schemas that the plan writes to."""
+def of_target(
+    side: sides.Side,
+    session: base.Session,
+    schemas: Sequence[str],
+    without: Callable[[catalog.Catalog], catalog.Catalog] = lambda found: found,
+) -> Target:
+    """Read the target's catalog whole, and the content of each table in the schemas that the plan writes to.
+
+    `without` takes out of the catalog what is not to be looked at.
+    """
     introspect = side.engine.introspect
     with sides.told("target", side.name):
-        found = introspect.catalog(session, None)
+        found = without(introspect.catalog(session, None))
         contents = {
             str(t.name): introspect.content(session, t.name)
             for t in found.tables

@@ -24,6 +24,10 @@ def _recorded(migration: str, step: str) -> str:
     )
 
 
+def _running(migration: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {_LEDGER}.migrations m WHERE m.id = {_lit(migration)} AND m.state = 'running')"
+
+
 def _ours(migration: str, step: str, kind: str, name: catalog.TableName) -> str:
     """Write the condition that the object of this name is the very one that the step created."""
     if kind == "schema":
@@ -95,24 +99,37 @@ class Undo:
         return found
 
     def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
-        running = (
-            f"EXISTS (SELECT 1 FROM {_LEDGER}.migrations m WHERE m.id = {_lit(migration)} AND m.state = 'running')"
-        )
         found = [
             base.Guarded(
-                running,
+                _running(migration),
                 f"UPDATE {_LEDGER}.migrations SET epoch = epoch + 1000 WHERE id = {_lit(migration)}",
                 f"stop every runner of {migration} from writing",
             )
         ]
-        if evidence is not None:
-            missing = (
-                f"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname = {_lit(evidence)}) AND {running}"
+        return found + (self.place(migration, evidence) if evidence is not None else [])
+
+    def place(self, migration: str, evidence: str) -> list[base.Guarded]:
+        missing = (
+            f"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname = {_lit(evidence)})"
+            f" AND {_running(migration)}"
+        )
+        return [base.Guarded(missing, f"CREATE SCHEMA {ddl.quote(evidence)}", f"make the evidence schema {evidence}")]
+
+    def detach(
+        self, migration: str, step: str, table: catalog.Table, keys: Sequence[catalog.ForeignKey]
+    ) -> list[base.Guarded]:
+        name = ddl.qualified(table.name)
+        return [
+            base.Guarded(
+                f"{_ours(migration, step, 'table', table.name)} AND EXISTS (SELECT 1 FROM pg_catalog.pg_constraint k"
+                f" WHERE k.contype = 'f' AND k.conname = {_lit(key.name)}"
+                # The name's own look-up fails where there is no such table, and conditions are tried in any order.
+                f" AND k.conrelid = pg_catalog.to_regclass({_lit(name)}))",
+                f"ALTER TABLE {name} DROP CONSTRAINT {ddl.quote(key.name)}",
+                f"take the foreign key {key.name} off {table.name}: it points at {key.table}, which stays",
             )
-            found.append(
-                base.Guarded(missing, f"CREATE SCHEMA {ddl.quote(evidence)}", f"make the evidence schema {evidence}")
-            )
-        return found
+            for key in keys
+        ]
 
     def forget_statistics(self, migration: str, step: str, tables: Sequence[catalog.TableName]) -> list[base.Guarded]:
         return []  # they go with the tables

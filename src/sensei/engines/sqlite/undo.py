@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 
 from sensei import catalog
 from sensei.engines import base
-from sensei.engines.sqlite import names
+from sensei.engines.sqlite import ddl, names
 
 #: Added to the epoch, so that no runner that is still alive can commit into what is being taken back.
 EPOCH_STEP = 1000
@@ -83,6 +84,40 @@ class Undo:
             )
         ]
 
+    def place(self, migration: str, evidence: str) -> list[base.Guarded]:
+        """Return nothing: the evidence place is a prefix of names."""
+        return []
+
+    def detach(
+        self, migration: str, step: str, table: catalog.Table, keys: Sequence[catalog.ForeignKey]
+    ) -> list[base.Guarded]:
+        """Write the table's stored definition without these keys: SQLite has no statement for it.
+
+        This is the way that SQLite's documentation gives (ALTER TABLE, "other kinds of table schema changes"): how rows
+        are stored does not depend on foreign keys. Other connections read the definition anew, as the move that
+        follows changes the schema's version. It only happens to a definition that is still as Sensei wrote it.
+        """
+        if not keys:
+            return []
+        bare = dataclasses.replace(table, foreign_keys=tuple(k for k in table.foreign_keys if k not in keys))
+        (wanted,) = ddl.DDL().create(bare)
+        sql = names.literal(_stored(wanted))
+        ours = _ours(migration, step, "table", table.name, f"{names.OWN_PREFIX}evidence_{migration}")
+        pointed = ", ".join(sorted({str(k.table) for k in keys}))
+        return [
+            base.Guarded(
+                f"{ours} AND NOT EXISTS (SELECT 1 FROM main.sqlite_schema"
+                f" WHERE type = 'table' AND name = {names.literal(table.name.name)} AND sql = {sql})",
+                "PRAGMA writable_schema = ON;"
+                f" UPDATE main.sqlite_schema SET sql = {sql} WHERE type = 'table'"
+                f" AND name = {names.literal(table.name.name)};"
+                f" UPDATE {_OBJECTS} SET identity = {sql} WHERE migration = {names.literal(migration)}"
+                f" AND step = {names.literal(step)};"
+                " PRAGMA writable_schema = RESET",
+                f"take the foreign keys of {table.name} to {pointed} off: what they point at stays",
+            )
+        ]
+
     def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
         """Return the statements that drop evidence."""
         return [f"DROP TABLE IF EXISTS {_quoted_evidence(evidence, n)}" for n in names]
@@ -124,6 +159,11 @@ class Undo:
             *_comments(tail),
         ]
         return "\n".join(lines) + "\n"
+
+
+def _stored(statement: str) -> str:
+    """Return a CREATE TABLE as SQLite keeps it: without the database's name."""
+    return re.sub(r"\ACREATE TABLE main\.", "CREATE TABLE ", statement)
 
 
 def evidence_name(evidence: str, name: catalog.TableName) -> str:

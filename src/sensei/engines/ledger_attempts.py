@@ -1,0 +1,70 @@
+"""What the ledger knows of tables that were taken back while others stayed: each has had several attempts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sensei.engines import base
+
+#: Begins the step that tells which tables were taken back together: TAKEN_BACK and 1, 2, 3…
+TAKEN_BACK = "taken_back:"
+#: Names in one statement of a list that may be thousands long.
+_BATCH = 500
+
+
+class Attempts:
+    """The part of a migration's ledger that tells attempts apart."""
+
+    def __init__(self, engine: base.Engine, migration: str) -> None:
+        self.engine = engine
+        self.migration = migration
+        self._attempts: dict[str, int] | None = None
+
+    def name(self, table: str) -> str:
+        """Return the quoted, qualified name of a ledger table."""
+        return self.engine.ledger_prefix + table
+
+    def taken_back(self, session: base.Session) -> dict[int, dict[str, Any]]:
+        """Return what each rollback of some tables wrote, by its number: 1, 2, 3…"""
+        return {
+            int(str(step).removeprefix(TAKEN_BACK)): dict(json.loads(facts))
+            for step, facts in session.rows(
+                f"SELECT step, facts FROM {self.name('steps')} WHERE migration = ? AND state = 'done'"
+                f" AND substr(step, 1, {len(TAKEN_BACK)}) = ?",
+                [self.migration, TAKEN_BACK],
+            )
+        }
+
+    def attempts(self, session: base.Session) -> dict[str, int]:
+        """Return the attempt that each table is at which was taken back; every other is at its first."""
+        if self._attempts is None:
+            found: dict[str, int] = {}
+            for facts in self.taken_back(session).values():
+                for table in facts["tables"]:
+                    found[table] = found.get(table, 1) + 1
+            self._attempts = found
+        return self._attempts
+
+    def take_back(self, session: base.Session, steps: Sequence[str]) -> None:
+        """Write that what these steps made is gone, in the transaction in which it goes.
+
+        The caller records the step TAKEN_BACK with its number and `tables`: their next chunks are of another attempt.
+        Chunks and quarantine of the old one stay.
+        """
+        for at in range(0, len(steps), _BATCH):
+            some = steps[at : at + _BATCH]
+            listed = ", ".join("?" * len(some))
+            where = f"WHERE migration = ? AND step IN ({listed})"
+            session.run(f"UPDATE {self.name('steps')} SET state = 'undone' {where}", [self.migration, *some])
+            session.run(f"DELETE FROM {self.name('objects')} {where} AND kind <> 'statistics'", [self.migration, *some])
+        self._attempts = None
+
+    def undone_facts(self, session: base.Session, step: str) -> dict[str, Any] | None:
+        """Return the facts of a step that took effect and has to be taken again, or None."""
+        found = session.rows(
+            f"SELECT facts FROM {self.name('steps')} WHERE migration = ? AND step = ? AND state = 'undone'",
+            [self.migration, step],
+        )
+        return dict(json.loads(found[0][0])) if found else None
