@@ -27,6 +27,13 @@ _NOT_CARRIED = {
     "view": "views are not carried over yet",
     "materialized view": "materialized views are not carried over yet",
     "trigger": "triggers are not carried over: they would fire on the copy",
+    "large objects": "large objects are not carried over: a column that holds their numbers would point at nothing",
+    "unlogged table": "arrives as a logged table",
+    "policy": "policies are not carried over",
+    "replica identity": "replica identities are not carried over",
+    "inheritance": "inheritance is not carried over: each table arrives by itself",
+    "row level security": "row level security is not carried over",
+    "text search dictionary": "text search dictionaries are not carried over",
 }
 
 
@@ -187,7 +194,12 @@ def _others(found: catalog.Catalog) -> list[model.NotMigrated]:
         return f"{other.name} on {other.table}"
 
     return [
-        model.NotMigrated(o.kind, full(o), _NOT_CARRIED.get(o.kind, f"{o.kind}s are not carried over"), o.definition)
+        model.NotMigrated(
+            o.kind,
+            full(o),
+            _NOT_CARRIED.get(o.kind, f"{o.kind.removesuffix('s')}s are not carried over"),
+            o.definition,
+        )
         for o in found.others
     ]
 

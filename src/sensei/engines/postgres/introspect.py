@@ -10,7 +10,7 @@ from typing import Any
 
 from sensei import catalog, errors
 from sensei.engines import base
-from sensei.engines.postgres import ddl, queries, rows, session, typemap
+from sensei.engines.postgres import ddl, inventory, queries, rows, session, typemap
 
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 _KINDS = {"r": "table", "p": "partitioned", "f": "foreign"}
@@ -44,7 +44,10 @@ class Introspect:
             schemas=tuple(there),
             tables=tables,
             sequences=tuple(_sequence(r) for r in session.rows(queries.SEQUENCES, [namespaces])),
-            others=tuple(_other(r) for r in session.rows(queries.others(namespaces))) + _temporal(tables, constraints),
+            others=(
+                *(_other(r) for r in session.rows(inventory.others(namespaces))),
+                *_temporal(tables, constraints),
+            ),
             extras={"server_encoding": str(encoding), "datcollate": str(collate), "datctype": str(ctype)},
             names=frozenset(str(r[0]) for r in session.rows(queries.NAMES)),
         )
