@@ -6,7 +6,7 @@ import os
 
 import hypothesis
 
-pytest_plugins = ["fix_postgres", "fix_mysql", "fix_sensei", "fix_datasets", "fix_crashes"]
+pytest_plugins = ["fix_postgres", "fix_mysql", "fix_ends", "fix_sensei", "fix_datasets", "fix_crashes"]
 
 # Time limits per example would fail on a busy machine; a failure must be repeatable from its printed blob.
 hypothesis.settings.register_profile("default", deadline=None, print_blob=True, max_examples=50)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import crash_cases
-import servers
-from fix_postgres import MakeDatabase
+import ends
 from fix_sensei import Sensei
 from fork_server import ForkServer
 
@@ -30,21 +29,34 @@ def warm_sensei(sensei: Sensei, fork: ForkServer) -> Sensei:
     return sensei
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def bench(
-    request: pytest.FixtureRequest, warm_sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path
-) -> crash_cases.Bench:
-    """A planned migration into a target of that engine, from the other engine."""
-    source: servers.Database | Path
-    target: servers.Database | Path
-    if request.param == "postgres":
-        source, target = tmp_path / "source.db", make_pg_db()
-        crash_cases.fill_sqlite(source)
-        target.execute(crash_cases.FILL_TARGET)
-    else:
-        source, target = make_pg_db(), tmp_path / "target" / "target.db"
-        source.execute(crash_cases.FILL_POSTGRES)
-        target.parent.mkdir()
+#: Target engine by name, and the source that is migrated into it.
+PAIRS = {"postgres": "sqlite", "sqlite": "postgres"}
+
+
+@pytest.fixture(params=PAIRS)
+def bench(request: pytest.FixtureRequest, warm_sensei: Sensei, maker: ends.Maker, tmp_path: Path) -> crash_cases.Bench:
+    """A planned migration into a target of that engine, from another engine."""
+    source, target = _source(PAIRS[request.param], maker, tmp_path), _target(request.param, maker, tmp_path)
     made = crash_cases.Bench(warm_sensei, tmp_path, source, target)
     made.plan()
+    return made
+
+
+def _source(engine: str, maker: ends.Maker, folder: Path) -> ends.End:
+    if engine == "sqlite":
+        path = folder / "source.db"
+        crash_cases.fill_sqlite(path)
+        return path
+    made = maker(engine)()
+    ends.run(made, {"postgres": crash_cases.FILL_POSTGRES, "mysql": crash_cases.FILL_MYSQL}[engine])
+    return made
+
+
+def _target(engine: str, maker: ends.Maker, folder: Path) -> ends.End:
+    if engine == "sqlite":
+        path = folder / "target" / "target.db"
+        path.parent.mkdir()
+        return path
+    made = maker(engine)()
+    ends.run(made, {"postgres": crash_cases.FILL_TARGET, "mysql": crash_cases.FILL_TARGET_MYSQL}[engine])
     return made

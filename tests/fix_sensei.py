@@ -218,9 +218,11 @@ class Sensei:
         return self._spawned[-1].pid
 
     def environment(self, env: Mapping[str, str] | None = None, crash_at: str | None = None) -> dict[str, str]:
-        """What a command sees: ours without anybody's own Sensei or PostgreSQL settings, and a fresh home."""
+        """What a command sees: ours without anybody's own settings for Sensei or a server, and a fresh home."""
         ours = {
-            k: v for k, v in os.environ.items() if not k.startswith(("PG", "SENSEI_")) or k.startswith("SENSEI_TEST_")
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("PG", "MYSQL", "MARIADB", "SENSEI_")) or k.startswith("SENSEI_TEST_")
         }
         ours |= {
             "SENSEI_HOME": str(self.home),

@@ -10,16 +10,19 @@ from typing import Any
 
 import psutil
 import psycopg2
+import pymysql
+import pymysql.constants.ER
 
 import reader
 import servers
+from ends import End, ledger_table, url
 from fix_sensei import Sensei, wait_until
 
 ROWS = 2990
 #: Enough of them that a busy machine still sees the copy under way.
 CHUNKS = 120
 
-Where = servers.Database | Path
+Where = End
 
 
 def fill(where: Where, *, rows: int = ROWS, width: int = 40) -> None:
@@ -38,6 +41,16 @@ def fill(where: Where, *, rows: int = ROWS, width: int = 40) -> None:
             )
             db.commit()
         return
+    if isinstance(where, servers.MysqlDatabase):
+        where.execute(
+            "CREATE TABLE shops (id integer PRIMARY KEY, name varchar(60) NOT NULL);"
+            "CREATE TABLE items (id integer PRIMARY KEY, shop integer NOT NULL, note text, INDEX items_shop (shop),"
+            " CONSTRAINT items_shop_fkey FOREIGN KEY (shop) REFERENCES shops (id));"
+            "INSERT INTO shops SELECT seq, concat('shop ', seq) FROM seq_0_to_9;"
+            f"INSERT INTO items SELECT seq, seq % 10, lpad(concat(seq, ' '), {width}, 'x') FROM seq_0_to_{rows - 1};"
+            "ANALYZE TABLE shops, items"
+        )
+        return
     where.execute(
         "CREATE SCHEMA shop;"
         "CREATE TABLE shop.shops (id integer PRIMARY KEY, name text NOT NULL);"
@@ -47,10 +60,6 @@ def fill(where: Where, *, rows: int = ROWS, width: int = 40) -> None:
         f"INSERT INTO shop.items SELECT i, i % 10, lpad(i || ' ', {width}, 'x') FROM generate_series(0, {rows - 1}) i;"
         "ANALYZE"
     )
-
-
-def url(where: Where) -> str:
-    return f"sqlite:///{where}" if isinstance(where, Path) else where.url
 
 
 def plan(
@@ -67,8 +76,8 @@ def plan(
     config = {
         "name": "shop",
         "connections": {"src": source_url or url(source), "dst": target_url or url(target)},
-        "source": {"connection": "src", **({} if isinstance(source, Path) else {"schemas": ["shop"]})},
-        "target": {"connection": "dst", **({} if isinstance(target, Path) else {"schema": "shop"})},
+        "source": {"connection": "src", **({"schemas": ["shop"]} if isinstance(source, servers.Database) else {})},
+        "target": {"connection": "dst", **({"schema": "shop"} if isinstance(target, servers.Database) else {})},
         "options": {"parallelism": 2, "chunk_rows": -(-rows // CHUNKS), **options},
     }
     sensei.env["SENSEI_CRASH_LOG"] = str(sensei.folder / "points")
@@ -82,7 +91,8 @@ def status(sensei: Sensei, migration: str) -> dict[str, Any]:
 
 
 def differences(source: Where, target: Where) -> list[str]:
-    return reader.compare_databases(source, target, schema_a="shop", schema_b="shop", tables=("shops", "items"))
+    a, b = ("shop" if isinstance(end, servers.Database) else "" for end in (source, target))
+    return reader.compare_databases(source, target, schema_a=a, schema_b=b, tables=("shops", "items"))
 
 
 def check_finished(sensei: Sensei, migration: str, source: Where, target: Where) -> None:
@@ -102,8 +112,12 @@ def chunks_done(target: Where) -> int:
         if isinstance(target, Path):
             with contextlib.closing(sqlite3.connect(f"file:{target}?mode=ro", uri=True)) as db:
                 return int(db.execute("SELECT count(*) FROM sensei_chunks").fetchone()[0])
-        return int(target.value("SELECT count(*) FROM sensei_.chunks"))
+        return int(target.value(f"SELECT count(*) FROM {ledger_table(target, 'chunks')}"))
     except (sqlite3.OperationalError, psycopg2.errors.UndefinedTable):
+        return 0
+    except pymysql.err.ProgrammingError as error:
+        if error.args[0] != pymysql.constants.ER.NO_SUCH_TABLE:
+            raise
         return 0
 
 
@@ -111,8 +125,8 @@ def chunks_done(target: Where) -> int:
 def held_still(sensei: Sensei, target: Where) -> Iterator[None]:
     """Wait for the copy to be under way and hold it there: no chunk commits within the block.
 
-    PostgreSQL: by a lock on the row that every chunk share-locks first. SQLite, where whoever waits for the file may
-    wait until the copy is over: by stopping the runner that was spawned last, and its workers.
+    PostgreSQL, MariaDB: by a lock on the row that every chunk share-locks first. SQLite, where whoever waits for the
+    file may wait until the copy is over: by stopping the runner that was spawned last, and its workers.
     """
     if isinstance(target, Path):
         log = Path(sensei.env["SENSEI_CRASH_LOG"])
@@ -135,17 +149,22 @@ def held_still(sensei: Sensei, target: Where) -> Iterator[None]:
     connection = target.connect(autocommit=False)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM sensei_.migrations FOR UPDATE")
+            cursor.execute(f"SELECT 1 FROM {ledger_table(target, 'migrations')} FOR UPDATE")
         assert chunks_done(target) < CHUNKS, "the copy was over before it could be held"
         yield
     finally:
-        with contextlib.suppress(psycopg2.Error):  # the server may be gone by now: that is what tests do to it
+        with contextlib.suppress(
+            psycopg2.Error, pymysql.err.Error
+        ):  # the server may be gone by now: that is what tests do to it
             connection.rollback()
         connection.close()
 
 
-def sessions(database: servers.Database) -> int:
+def sessions(database: servers.Database | servers.MysqlDatabase) -> int:
     """How many of Sensei's sessions the server has in this database."""
+    if isinstance(database, servers.MysqlDatabase):  # a session does not tell whose it is: all but the one that asks
+        found = database.value("SELECT count(*) - 1 FROM information_schema.processlist WHERE db = database()")
+        return int(found)
     return int(
         database.value(
             "SELECT count(*) FROM pg_stat_activity"

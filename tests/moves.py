@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import fix_sensei
-import servers
+from ends import End, engine, url
 
-#: An end of a move: a database on a private server, or an SQLite file (which need not be there as a target).
-End = servers.Database | Path
+__all__ = ["LINES", "End", "Move", "engine", "plan_move", "url"]
 
 LINES = {
     "source_row_counts": "unchanged",
@@ -20,15 +19,6 @@ LINES = {
     "indexes_restored": True,
     "sequences_reset": True,
 }
-
-
-def url(end: End) -> str:
-    """The end as the product takes it."""
-    return end.url if isinstance(end, servers.Database) else f"sqlite:///{end}"
-
-
-def engine(end: End) -> str:
-    return "postgres" if isinstance(end, servers.Database) else "sqlite"
 
 
 @dataclass

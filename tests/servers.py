@@ -16,6 +16,7 @@ import psycopg2.extensions
 from server_postgres import PostgresProcess, find_postgres
 from server_process import PASSWORD_ENV, USER, ServerError, password, plain_env
 from servers_mysql import MysqlDatabase, MysqlServer
+from servers_mysql import quote as quote_mysql
 
 __all__ = [
     "AWKWARD_DEFAULTS",
@@ -30,6 +31,7 @@ __all__ = [
     "literal",
     "password",
     "quote",
+    "quote_mysql",
     "sqlite_shell",
 ]
 

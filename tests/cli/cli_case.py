@@ -6,10 +6,9 @@ import contextlib
 import io
 import json as jsonlib
 import os
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,17 @@ from unittest import mock
 
 import pytest
 
+import ends
 import reader
-import servers
+from ends import End as Where
+from ends import run as fill
+from ends import url
 from fix_sensei import Result, Sensei
-
-Where = Path | servers.Database
 
 DIRECTIONS = [("sqlite", "postgres"), ("postgres", "sqlite"), ("postgres", "postgres"), ("sqlite", "sqlite")]
 NAMES = [f"{a} to {b}" for a, b in DIRECTIONS]
 
-#: Understood by both engines.
+#: Understood by all engines.
 SHOP = """
 CREATE TABLE customers (
     id integer PRIMARY KEY, name text NOT NULL, email varchar(120) UNIQUE, credit decimal(10,2) DEFAULT 0);
@@ -77,14 +77,7 @@ class Case:
 
     def query(self, where: Where, sql: str) -> list[tuple[Any, ...]]:
         """Ask one end directly."""
-        if isinstance(where, servers.Database):
-            return where.query(sql)
-        connection = sqlite3.connect(where)
-        try:
-            with connection:
-                return connection.execute(sql).fetchall()
-        finally:
-            connection.close()
+        return ends.ask(where, sql)
 
 
 def _snapshot(where: Where) -> Any:
@@ -93,38 +86,20 @@ def _snapshot(where: Where) -> Any:
     return reader.snapshot(where, ignore_prefixes=("nothing begins with this",))
 
 
-def url(where: Where) -> str:
-    """The URL of an end as a migration file has it."""
-    return where.url if isinstance(where, servers.Database) else f"sqlite:///{where}"
-
-
-def fill(where: Where, script: str) -> None:
-    """Run a script on an end."""
-    if isinstance(where, servers.Database):
-        where.execute(script)
-        return
-    connection = sqlite3.connect(where)
-    try:
-        connection.executescript(script)
-    finally:
-        connection.close()
-
-
-def new_case(
-    sensei: Sensei, direction: tuple[str, str], make_pg_db: Callable[..., servers.Database], script: str = SHOP
-) -> Case:
+def new_case(sensei: Sensei, direction: tuple[str, str], maker: ends.Maker, script: str = SHOP) -> Case:
     """Make both ends, the source filled by a script, the target empty."""
-    ends: list[Where] = []
-    for engine, name in zip(direction, ("source", "target"), strict=True):
-        ends.append(make_pg_db() if engine == "postgres" else sensei.folder / f"{name}.db")
-    fill(ends[0], script)
+    source, target = (
+        sensei.folder / f"{name}.db" if engine == "sqlite" else maker(engine)()
+        for engine, name in zip(direction, ("source", "target"), strict=True)
+    )
+    fill(source, script)
     config: dict[str, Any] = {
         "name": "shop",
-        "connections": {"here": url(ends[0]), "there": url(ends[1])},
+        "connections": {"here": url(source), "there": url(target)},
         "source": {"connection": "here"},
         "target": {"connection": "there"},
     }
-    return Case(sensei, ends[0], ends[1], config)
+    return Case(sensei, source, target, config)
 
 
 def refusal(
@@ -154,6 +129,7 @@ def readable(text: str) -> None:
         "frozenset(",
         "PosixPath",
         "psycopg2.",
+        "pymysql.",
         "apsw.",
         "None,",
         "Error:",

@@ -10,7 +10,7 @@ import cli_case
 import pytest
 from cli_case import Case, refusal
 
-import fix_postgres
+import ends
 import reader
 import servers
 from fix_sensei import Sensei
@@ -146,8 +146,8 @@ def test_case_twins_stay_apart_between_two_postgres_databases(between_postgres: 
 
 
 @pytest.fixture
-def to_sqlite(sensei: Sensei, make_pg_db: fix_postgres.MakeDatabase) -> Case:
-    return cli_case.new_case(sensei, ("postgres", "sqlite"), make_pg_db)
+def to_sqlite(sensei: Sensei, maker: ends.Maker) -> Case:
+    return cli_case.new_case(sensei, ("postgres", "sqlite"), maker)
 
 
 def test_tables_that_would_merge_are_refused_and_can_be_renamed(to_sqlite: Case) -> None:

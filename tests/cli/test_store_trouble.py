@@ -12,6 +12,7 @@ import cli_case
 import pytest
 from cli_case import Case, InProcess, refusal
 
+import ends
 import fix_postgres
 import servers
 from fix_sensei import Sensei
@@ -173,9 +174,11 @@ def test_an_output_in_a_closed_folder_is_told(files: Case) -> None:
 # A store on a server, for teams
 
 
-def test_a_store_on_a_server_serves_two_homes(sensei: Sensei, make_pg_db: fix_postgres.MakeDatabase) -> None:
+def test_a_store_on_a_server_serves_two_homes(
+    sensei: Sensei, make_pg_db: fix_postgres.MakeDatabase, maker: ends.Maker
+) -> None:
     store = make_pg_db()
-    case = cli_case.new_case(sensei, ("sqlite", "postgres"), make_pg_db)
+    case = cli_case.new_case(sensei, ("sqlite", "postgres"), maker)
     sensei.env["SENSEI_STORE"] = store.url
     other = Sensei(sensei.folder, sensei.folder / "other", dict(sensei.env))
     migration = case.create()

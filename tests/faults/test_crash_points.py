@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 import crash_cases
+import ends
 from fix_sensei import KILLED
 
 #: Points that get a case of their own; with SENSEI_TEST_THOROUGH every point does, which takes minutes.
@@ -101,6 +101,5 @@ def test_killed_at_every_point_in_turn_a_migration_still_comes_to_the_same_end_a
 
 
 def _tell(capsys: pytest.CaptureFixture[str], bench: crash_cases.Bench, how: str, tried: int, survived: int) -> None:
-    engine = "SQLite" if isinstance(bench.target, Path) else "PostgreSQL"
     with capsys.disabled():
-        print(f"\npoints tried / survived: {tried} / {survived} (target {engine}, {how})", flush=True)
+        print(f"\npoints tried / survived: {tried} / {survived} (target {ends.title(bench.target)}, {how})", flush=True)

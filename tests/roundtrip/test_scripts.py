@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import fix_postgres
+import ends
 import fix_sensei
 import moves
 import reader
@@ -41,39 +41,19 @@ def _lasting(found: reader_snapshot.Snapshot) -> reader_snapshot.Snapshot:
     return {name: entry for name, entry in found.items() if name != "table sqlite_sequence"}
 
 
-def run_alone(end: moves.End, script: str) -> str:
-    """Run a script by the engine's own client; raises ServerError where it stops."""
-    return end.psql(script) if isinstance(end, servers.Database) else servers.sqlite_shell(end, script)
-
-
 MakeCase = Callable[..., Case]
 
 
 @pytest.fixture
-def make_case(sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path) -> MakeCase:
+def make_case(sensei: fix_sensei.Sensei, maker: ends.Maker, tmp_path: Path) -> MakeCase:
     def make(engine: str, evidence: str = "keep", *, own: bool = True, source: str = "") -> Case:
         source = source or ("sqlite" if engine == "postgres" else "postgres")
-        a = small_shop.source(source, make_pg_db, tmp_path)
-        b = small_shop.target(engine, make_pg_db, tmp_path, own=own)
+        a = small_shop.source(source, maker(source), tmp_path)
+        b = small_shop.target(engine, maker(engine), tmp_path, own=own)
         before = reader.snapshot(a), _lasting(reader.snapshot(b))
         return Case(moves.plan_move(sensei, a, b, options={"evidence": evidence, "chunk_rows": 2}), *before)
 
     return make
-
-
-def _evidence(end: moves.End) -> list[str]:
-    if isinstance(end, servers.Database):
-        return [
-            t
-            for (t,) in end.query(
-                "SELECT tablename FROM pg_tables WHERE schemaname LIKE 'sensei\\_evidence\\_%' ORDER BY 1"
-            )
-        ]
-    return sorted(
-        n.partition("_mig_")[2].partition("_")[2]
-        for (n,) in small_shop.ask(end, "SELECT name FROM sqlite_schema WHERE type = 'table'")
-        if n.startswith("sensei_evidence_")
-    )
 
 
 @pytest.mark.parametrize(
@@ -98,24 +78,24 @@ def test_the_script_alone_takes_a_whole_migration_back(
     # The client needs a folder to work in and leaves nothing there.
     (tmp_path / "cwd").mkdir()
     monkeypatch.chdir(tmp_path / "cwd")
-    run_alone(case.target, script)
+    ends.client(case.target, script)
     assert list(Path.cwd().iterdir()) == []
     case.both_ends_are_as_before()
     # Real drops only where the target was empty.
-    assert _evidence(case.target) == ([] if (evidence, own) == ("drop", False) else ["customers", "orders", "tags"])
+    assert ends.evidence(case.target) == ([] if (evidence, own) == ("drop", False) else ["customers", "orders", "tags"])
     found = case.move.verify()
     assert (found["rollback_verification"], found["differences"]) == (moves.LINES, [])
 
     everything = reader.snapshot(case.target, ignore_prefixes=())
-    run_alone(case.target, script)
+    ends.client(case.target, script)
     again = reader.snapshot(case.target, ignore_prefixes=())
     assert reader.diff_snapshots(everything, again) == []
     # What stands commented out at its end drops the evidence and nothing else.
     drops = [line.removeprefix("-- ") for line in script.splitlines() if line.startswith("-- DROP ")]
-    assert bool(drops) is bool(_evidence(case.target))
+    assert bool(drops) is bool(ends.evidence(case.target))
     if drops:
-        run_alone(case.target, "\n".join(drops))
-    assert _evidence(case.target) == []
+        ends.client(case.target, "\n".join(drops))
+    assert ends.evidence(case.target) == []
     # The command finds nothing left to do, and says so.
     done = case.move.rollback("--verify").data
     assert (done["status"], done["passed"]) == ("rolled_back", True)
@@ -138,7 +118,7 @@ def test_the_script_takes_back_what_a_killed_run_left(
     assert case.move.start(crash_at=point, expect=None).returncode != 0
     # The workers die with the runner, but a little later.
     case.move.sensei.kill9_all()
-    run_alone(case.target, case.move.script().read_text())
+    ends.client(case.target, case.move.script().read_text())
     case.both_ends_are_as_before()
     assert case.move.rollback("--verify").data["rollback_verification"] == moves.LINES
 
@@ -148,7 +128,7 @@ def test_before_the_start_the_script_refuses_and_changes_nothing(make_case: Make
     case = make_case(engine)
     script = case.move.script().read_text()
     with pytest.raises(servers.ServerError, match=r"not the database|does not hold"):
-        run_alone(case.target, script)
+        ends.client(case.target, script)
     assert reader.diff_snapshots(case.target_before, _lasting(reader.snapshot(case.target, ignore_prefixes=()))) == []
     assert case.move.sensei("migrations", "verify-rollback", case.move.id, expect=3).returncode == 3
 
@@ -156,7 +136,7 @@ def test_before_the_start_the_script_refuses_and_changes_nothing(make_case: Make
 @pytest.mark.parametrize("engine", ENGINES)
 def test_on_a_wrong_database_the_script_refuses_and_changes_nothing(
     make_case: MakeCase,
-    make_pg_db: fix_postgres.MakeDatabase,
+    maker: ends.Maker,
     tmp_path: Path,
     engine: str,
 ) -> None:
@@ -165,13 +145,13 @@ def test_on_a_wrong_database_the_script_refuses_and_changes_nothing(
     script = case.move.script().read_text()
     (tmp_path / "other").mkdir()
     for kind in ("empty", "like the target", "another migration's target"):
-        other = small_shop.target(engine, make_pg_db, tmp_path / "other", own=kind != "empty")
+        other = small_shop.target(engine, maker(engine), tmp_path / "other", own=kind != "empty")
         if kind == "another migration's target":
             second = moves.plan_move(case.move.sensei, case.move.source, other, name="second")
             second.start()
         before = reader.snapshot(other, ignore_prefixes=())
         with pytest.raises(servers.ServerError, match=r"not the database|does not hold"):
-            run_alone(other, script)
+            ends.client(other, script)
         assert reader.diff_snapshots(before, reader.snapshot(other, ignore_prefixes=())) == [], kind
         if isinstance(other, Path):
             other.unlink()
@@ -183,12 +163,11 @@ def test_a_lost_home_is_not_a_lost_way_back(make_case: MakeCase, engine: str) ->
     case = make_case(engine)
     case.move.start()
     kept = [p.read_text() for p in case.move.sensei.home.rglob("rollback.sql")]
-    table = "sensei_.scripts" if engine == "postgres" else "sensei_scripts"
-    (body,) = small_shop.ask(case.target, f"SELECT body FROM {table}")[0]
+    (body,) = ends.ask(case.target, f"SELECT body FROM {ends.ledger_table(case.target, 'scripts')}")[0]
     assert kept == [body]
     assert _statements(body) == _statements(case.move.script().read_text())
     shutil.rmtree(case.move.sensei.home)
-    run_alone(case.target, body)
+    ends.client(case.target, body)
     case.both_ends_are_as_before()
 
 

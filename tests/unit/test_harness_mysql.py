@@ -14,6 +14,7 @@ import pytest
 import fix_mysql
 import fix_sensei
 import servers
+from wire_proxy import WireProxy
 
 TESTS = Path(servers.__file__).parent
 
@@ -124,3 +125,35 @@ def test_a_server_goes_with_its_owner_however_that_ended() -> None:
         return not alive and not Path(folder).exists()
 
     fix_sensei.wait_until(gone, 30, what="the end of an orphaned server")
+
+
+def _through(proxy: WireProxy, database: servers.MysqlDatabase, sql: str) -> None:
+    connection = database.connect(port=proxy.port)
+    try:
+        connection.cursor().execute(sql)
+    finally:
+        if connection.open:
+            connection.close()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_wire_is_cut_around_the_statement_that_was_named_and_once(
+    mysql_db: servers.MysqlDatabase, answers: bool
+) -> None:
+    with WireProxy(mysql_db.server.port, "mysql") as proxy:
+        proxy.cut(answers=answers, at="create table t")
+        with pytest.raises(pymysql.err.OperationalError, match="Lost connection"):
+            _through(proxy, mysql_db, "CREATE TABLE t (a int)")
+        assert proxy.cuts == 1
+        made = mysql_db.query("SHOW TABLES")
+        assert made == ([("t",)] if answers else [])
+        # A transaction that loaded nothing commits; one that did is cut.
+        proxy.cut(answers=answers)
+        _through(proxy, mysql_db, "CREATE TABLE IF NOT EXISTS t (a int)")
+        _through(proxy, mysql_db, "COMMIT")
+        session = mysql_db.connect(port=proxy.port, autocommit=False)
+        session.cursor().execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(pymysql.err.OperationalError, match="Lost connection"):
+            session.commit()
+        assert mysql_db.value("SELECT count(*) FROM t") == (1 if answers else 0)
+        assert proxy.cuts == 2
