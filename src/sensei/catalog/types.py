@@ -47,7 +47,8 @@ class LogicalType:
     unsigned: bool = False  #: INTEGER from 0 to 2^bits - 1
     labels: tuple[str, ...] = ()  #: TEXT that is one of these (an enumeration), in their order
     #: TEXT of which the source takes some for equal that differ in bytes: in case, accents or trailing blanks.
-    folds: bool = False
+    #: False: it compares bytes; None: not known.
+    folds: bool | None = None
 
     def __str__(self) -> str:
         if self.kind is Kind.INTEGER:
@@ -70,6 +71,12 @@ class Verdict(StrEnum):
     WIDENING = "widening"  #: every value arrives unchanged; the target would also take values that the source would not
     LOSSY = "lossy"  #: some values would change; needs the operator's consent
     NONE = "none"  #: not carried
+
+
+def worse(one: Verdict, other: Verdict) -> Verdict:
+    """Return the one of two verdicts that promises less."""
+    order = list(Verdict)
+    return max(one, other, key=order.index)
 
 
 @dataclass(frozen=True)

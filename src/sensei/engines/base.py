@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -134,6 +134,9 @@ class Capabilities:
     index_names_per_table: bool = False  #: two tables of a schema may have indexes of one name
     foreign_key_names_per_table: bool = True  #: False: they count over all schemas that a migration writes to
     one_identity: bool = False  #: a table numbers one column at most, and no check may name it
+    set_default: bool = True  #: foreign keys may set a default
+    deferrable: bool = True  #: foreign keys may be checked at the end of a transaction
+    case_sensitive_columns: bool | None = None  #: None: as `case_sensitive_names`
     max_comment: int | None = None  #: characters of the longest comment
 
 
@@ -209,12 +212,11 @@ class DDL(Protocol):
     def map_type(self, logical: types.LogicalType, source_engine: str, facts: ColumnFacts | None) -> types.Mapped:
         """Choose the native type for values of a logical type."""
 
-    def fit(self, table: catalog.Table, parents: Mapping[TableName, catalog.Table]) -> dict[str, types.Mapped]:
-        """Return other types for columns of a mapped table, where its keys or a whole row would not fit otherwise.
+    def fit(self, table: catalog.Table, parents: Mapping[TableName, catalog.Table]) -> Fitted:
+        """Return what must be otherwise in a mapped table so that its keys, indexes and rows fit this engine.
 
         `table` is in the target's shape with its foreign keys; `parents` are the migrated tables that they point to,
-        in the target's shape as well. Verdicts are about the change alone; Verdict.NONE says that the foreign keys of
-        that column can't be declared.
+        in the target's shape as well.
         """
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
@@ -234,6 +236,18 @@ class DDL(Protocol):
 
     def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
         """Return the statements that put a sequence that belongs to no column where the source's stands."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What has to change in a table before an engine can make it."""
+
+    #: Other types for some columns; their verdicts are about this change alone.
+    types: Mapping[str, types.Mapped] = field(default_factory=dict)
+    indexes: Mapping[str, catalog.Index] = field(default_factory=dict)  #: by name: the same over parts of values
+    #: Foreign keys, by name, that can't be declared, and why.
+    refused: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  #: what else the operator should know, in words
 
 
 @dataclass(frozen=True)

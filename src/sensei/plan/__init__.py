@@ -64,7 +64,9 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
             "source and target are the same database",
             hint="name two different databases under source.connection and target.connection",
         )
-    mapper = mapping.Mapper(config, source.engine, target.engine, source.facts, source.rows, target.catalog.names)
+    mapper = mapping.Mapper(
+        config, source.engine, target.engine, source.facts, source.rows, source.catalog, target.catalog
+    )
     chosen = mapper.choose(source.catalog)
     if not chosen:
         raise errors.BadInput(
@@ -82,6 +84,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         )
         for t in tables
     ]
+    tables = _fitted(mapper, tables)
     _refuse_collisions(config, tables, sequences, target)
     left = [*mapper.left, *_others(source.catalog)]
     schemas = sorted({t.target.name.schema for t in tables} | {s.name.schema for s, _ in sequences})
@@ -106,6 +109,31 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         source_marker=source.marker,
         target_was_empty=not (target.catalog.tables or target.catalog.others or target.catalog.sequences),
     )
+
+
+def target_schemas(config: configuration.MigrationConfig, found: base.Catalog) -> tuple[str, ...]:
+    """Return the schemas that a target may have to be looked at for, beside its own."""
+    if config.target.schema_name:
+        return (config.target.schema_name,)
+    return tuple(found.schemas) if len(found.schemas) > 1 else ()  # one alone goes where the target is at home
+
+
+def _fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.TablePlan]:
+    """Let the target change what would not fit; a type that changes may change those that point to it."""
+    if mapper.same:
+        return tables
+    notes: dict[tuple[str, str], None] = {}
+    for _ in range(len(tables) + 1):
+        parents = {t.target.name: t.target for t in tables}
+        pairs = [mapper.fitted(t, parents) for t in tables]
+        notes |= {(t.id, note): None for t, told in pairs for note in told}
+        fitted = [t for t, _ in pairs]
+        if fitted == tables:
+            break
+        tables = fitted
+    for table_id, note in notes:
+        mapper.risks.append(model.Risk("info", table_id, None, note))
+    return tables
 
 
 def _sequences(

@@ -20,9 +20,9 @@ def _rename(mapper: mapping.Mapper, table: catalog.TableName, columns: tuple[str
 
 
 def key(mapper: mapping.Mapper, table: catalog.Table, key: catalog.Key, kind: str) -> catalog.Key:
-    schema = mapper.table_names[table.name].schema
-    wish = key.name or names.default_name(mapper.table_names[table.name], key.columns, kind)
-    name = mapper.names.free(schema, wish) if mapper.target.capabilities.has_schemas else wish
+    own = mapper.table_names[table.name]
+    wish = key.name or names.default_name(own, key.columns, kind)
+    name = mapper.names.free_index(own, wish) if mapper.target.capabilities.has_schemas else wish
     _told_renamed(mapper, table, "constraint", key.name, name)
     if key.deferrable and not mapper.same:
         mapper.risk(
@@ -51,10 +51,14 @@ def _told_renamed(mapper: mapping.Mapper, table: catalog.Table, kind: str, old: 
 
 def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.ColumnPlan]) -> tuple[catalog.Check, ...]:
     known = {}
+    unchecked = mapper.target.capabilities.one_identity  # there, no check may name the column that is numbered
     for plan in plans:
-        if plan.source_type.kind in _NUMBERS and "TEXT" not in plan.target_native.upper():
+        of = plan.source_type
+        if unchecked and table.column(plan.source).identity is not None:
+            continue
+        if of.kind in _NUMBERS and not any(w in plan.target_native.upper() for w in ("TEXT", "CHAR")):
             known[plan.source] = expressions.CheckColumn(plan.target, "number")
-        elif plan.source_type.kind is types.Kind.TEXT and not plan.source_type.fixed:
+        elif of.kind is types.Kind.TEXT and not of.fixed and not of.folds:
             known[plan.source] = expressions.CheckColumn(plan.target, "text")
     renamed = any(a != b for a, b in mapper.column_names[table.name].items())
     result = []
@@ -62,7 +66,7 @@ def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.Colum
         if mapper.same and not renamed:
             sql: str | None = check.sql
         else:
-            sql = expressions.translate(check.sql, mapper.source.name, mapper.target.name, known)
+            sql = expressions.translate(check.sql, mapper.source.name, mapper.dialect, known)
         label = check.name or f"check {n}"
         if sql is None:
             mapper.leave("check", f"{table.name}.{label}", "its meaning might differ on the target", check.sql)
@@ -80,6 +84,13 @@ def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.Colum
             continue
         name = mapper.names.shorten(check.name or f"{mapper.table_names[table.name].name}_check{n}")
         result.append(catalog.Check(name, sql, check.validated))
+    for plan in plans:
+        # A target without enumerations keeps to the labels by a check.
+        if plan.source_type.labels and plan.there is not types.Verdict.EXACT:
+            listed = ", ".join(map(mapper.dialect.literal, plan.source_type.labels))
+            name = names.default_name(mapper.table_names[table.name], (plan.target,), "check")
+            sql = f"{mapper.dialect.quote(plan.target)} IN ({listed})"
+            result.append(catalog.Check(mapper.names.shorten(name), sql))
     return tuple(result)
 
 
@@ -98,7 +109,7 @@ def indexes(mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table
         if reason:
             mapper.leave("index", label, reason, index.definition)
             continue
-        name = mapper.names.free(target.name.schema, index.name)
+        name = mapper.names.free_index(target.name, index.name)
         _told_renamed(mapper, source, "index", index.name, name)
         mapping = mapper.column_names[source.name]
         result.append(
@@ -125,26 +136,41 @@ def indexes(mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table
 def foreign_keys(mapper: mapping.Mapper, source: catalog.Table) -> tuple[catalog.ForeignKey, ...]:
     """Return the table's foreign keys in the target's names; those to tables left behind are noted."""
     result = []
+    can = mapper.target.capabilities
     for n, fk in enumerate(source.foreign_keys, 1):
         parent = mapper.table_names.get(fk.table)
         label = f"{source.name}.{fk.name or ', '.join(fk.columns)}"
         if parent is None:
             mapper.leave("foreign key", label, f"it points to {fk.table}, which is not migrated", fk.definition)
             continue
-        if "(" in fk.on_delete and not mapper.target.capabilities.keys_after_load:
+        if "(" in fk.on_delete and not (can.keys_after_load and can.set_default):
             mapper.leave("foreign key", label, "the target can't set only some columns to NULL", fk.definition)
             continue
         if not fk.validated and not mapper.target.capabilities.keys_after_load:
             mapper.leave("foreign key", label, "not validated on the source: rows may violate it", fk.definition)
             continue
+        actions = {"on_delete": fk.on_delete, "on_update": fk.on_update}
+        for event, action in actions.items():
+            if action.startswith("SET DEFAULT") and not can.set_default:
+                actions[event] = "NO ACTION"
+                what = event.replace("_", " ").upper()
+                mapper.risk("medium", source.name, None, f"{label}: {what} {action} becomes NO ACTION on the target")
+        if fk.deferrable and not can.deferrable:
+            mapper.risk("low", source.name, None, f"{label} is deferrable on the source; the target checks it at once")
+        if fk.match != "SIMPLE" and len(fk.columns) > 1 and not mapper.same:
+            mapper.risk("low", source.name, None, f"{label}: MATCH {fk.match} becomes MATCH SIMPLE on the target")
         wish = fk.name or names.default_name(mapper.table_names[source.name], fk.columns, "fkey")
         result.append(
             dataclasses.replace(
                 fk,
-                name=mapper.names.shorten(wish) or f"fkey{n}",
+                name=mapper.names.free_foreign_key(wish) or f"fkey{n}",
                 columns=_rename(mapper, source.name, fk.columns),
                 table=parent,
                 references=_rename(mapper, fk.table, fk.references),
+                on_delete=actions["on_delete"],
+                on_update=actions["on_update"],
+                deferrable=fk.deferrable and can.deferrable,
+                deferred=fk.deferred and can.deferrable,
                 definition="",
             )
         )
@@ -162,6 +188,9 @@ def _unportable(index: catalog.Index) -> str:
         return "over an expression, which is not translated yet"
     if index.method != "btree":
         return f"the target has no {index.method} indexes"
+    for column in index.columns:
+        if column.prefix is not None:
+            return f"over the first {column.prefix} characters of {column.name} only, which the target can't index"
     if index.include:
         return "covering columns are not carried over yet"
     if index.unique and any(c.collation for c in index.columns):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,15 @@ def qualified_names(sql: str) -> list[str]:
     return found
 
 
-def translate(sql: str, source: str, target: str, columns: Mapping[str, CheckColumn]) -> str | None:
+@dataclass(frozen=True)
+class Dialect:
+    """How the target writes names and strings."""
+
+    quote: Callable[[str], str]
+    literal: Callable[[str], str]
+
+
+def translate(sql: str, source: str, target: Dialect, columns: Mapping[str, CheckColumn]) -> str | None:
     """Return a check expression in the target's dialect, or None where its meaning might differ there.
 
     The white list is short on purpose: AND, OR, NOT, IS NULL, and comparisons, IN and BETWEEN of numbers, with
@@ -55,14 +63,14 @@ def translate(sql: str, source: str, target: str, columns: Mapping[str, CheckCol
         tree = sqlglot.parse_one(sql, dialect=source)
     except glot_errors.SqlglotError:
         return None
-    return _Writer(exp, columns).condition(tree)
+    return _Writer(exp, columns, target).condition(tree)
 
 
 class _Writer:
     """Writes a tree again in words that both dialects share; None for anything else."""
 
-    def __init__(self, exp: Any, columns: Mapping[str, CheckColumn]) -> None:
-        self.exp = exp
+    def __init__(self, exp: Any, columns: Mapping[str, CheckColumn], target: Dialect) -> None:
+        self.exp, self.target = exp, target
         self.columns = columns
         self.folded = {name.lower(): column for name, column in columns.items()}
         self.compare = {exp.EQ: "=", exp.NEQ: "<>", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<="}
@@ -138,7 +146,7 @@ class _Writer:
             column = self.folded.get(node.name.lower())
         if column is None:
             return None
-        return '"' + column.target.replace('"', '""') + '"', column.nature
+        return self.target.quote(column.target), column.nature
 
     def _value(self, node: Any) -> tuple[str, str] | None:
         """Return (SQL, "number" or "text") of a scalar."""
@@ -166,7 +174,7 @@ class _Writer:
             return self._column(node)
         if kind is exp.Literal:
             if node.is_string:
-                return "'" + node.name.replace("'", "''") + "'", "text"
+                return self.target.literal(node.name), "text"
             return node.name, "number"
         if kind is exp.Neg:
             inner = self._value(node.this)

@@ -10,7 +10,7 @@ from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import constraints, expressions, model, names
+from sensei.plan import bounds, constraints, expressions, model, names
 
 
 class Mapper:
@@ -23,18 +23,33 @@ class Mapper:
         target: base.Engine,
         facts: Mapping[catalog.TableName, Mapping[str, base.ColumnFacts]],
         rows: Mapping[catalog.TableName, int],
-        known: frozenset[str] | None = None,
+        found: catalog.Catalog,
+        there: catalog.Catalog,
     ) -> None:
         self.config, self.source, self.target = config, source, target
         self.facts, self.rows = facts, rows
-        self.known = known  #: see `catalog.Catalog.names`, of the target
+        self.known = there.names
         self.same = source.name == target.name
-        self.names = names.Names(target)
+        self.names = names.Names(target, there.case_sensitive)
+        self.dialect = expressions.Dialect(target.ddl.quote, self._literal)
+        #: Where schemas are databases, one source schema alone goes to the one that the target's URL names.
+        self.home = there.home if len(found.schemas) == 1 else ""
+        self.there = there
+        self.highest = bounds.highest(found)
+        self.owners = {str(s.name): s.owner for s in found.sequences}
         self.risks: list[model.Risk] = []
         self.left: list[model.NotMigrated] = []
         self.table_names: dict[catalog.TableName, catalog.TableName] = {}
         self.column_names: dict[catalog.TableName, dict[str, str]] = {}
         self.sequence_names: dict[str, catalog.TableName] = {}
+
+    def _literal(self, text: str) -> str:
+        sql = self.target.ddl.translate_default(
+            catalog.Default("literal", "", text), types.LogicalType(types.Kind.TEXT)
+        )
+        if sql is None:
+            raise errors.Fault(f"{self.target.name} has no literal for a text")
+        return sql
 
     # -- which tables, under which names
 
@@ -106,6 +121,10 @@ class Mapper:
             self.names.take(name.schema, name.name)
             self.table_names[table.name] = name
             self.column_names[table.name] = self._name_columns(table, mapping)
+        planned = set(self.table_names.values())
+        for own in self.there.tables:
+            for foreign in own.foreign_keys if own.name not in planned else ():
+                self.names.take_foreign_key(foreign.name)
 
     def _name_columns(self, table: catalog.Table, mapping: table_config.TableMapping | None) -> dict[str, str]:
         result: dict[str, str] = {}
@@ -114,7 +133,7 @@ class Mapper:
             override = mapping.columns.get(column.name) if mapping else None
             new = (override.target if override else None) or column.name
             self._must_fit(new, f"column {table.name}.{column.name}", "tables: …: columns: …: target")
-            key = self.names.fold(new)
+            key = self.names.fold_column(new)
             if key in seen:
                 raise errors.Refused(
                     f"{table.name}: the columns {seen[key]} and {column.name} would both become {new}",
@@ -127,8 +146,8 @@ class Mapper:
     def _must_fit(self, name: str, what: str, how: str) -> None:
         if not self.names.fits(name):
             raise errors.Refused(
-                f"the name of {what} is {len(name.encode())} bytes long; the target takes"
-                f" {self.names.capabilities.max_identifier_bytes} and would cut it",
+                f"the name of {what} is {len(name)} characters ({len(name.encode())} bytes) long; the target takes"
+                f" {self.names.limit()} and would cut it",
                 hint=f"give it a shorter name: {how}",
             )
         self.target.ddl.quote(name)
@@ -137,7 +156,7 @@ class Mapper:
         """Return the target's schema for a source schema."""
         if not self.target.capabilities.has_schemas:
             return ""
-        return self.config.target.schema_name or source_schema or "public"
+        return self.config.target.schema_name or self.home or source_schema or "public"
 
     # -- one table
 
@@ -146,10 +165,12 @@ class Mapper:
         name = self.table_names[source.name]
         renamed = self.column_names[source.name]
         facts = self.facts.get(source.name, {})
-        plans, columns = [], []
+        plans: list[model.ColumnPlan] = []
+        columns: list[catalog.Column] = []
         for column in source.columns:
             mapped, guard = self._map(source, column, facts.get(column.name))
-            shaped = self._column(source, column, mapped.native)
+            numbered = any(c.identity for c in columns)
+            shaped = self._column(source, column, mapped.native, numbered)
             columns.append(shaped)
             if shaped.generated is None:
                 plans.append(
@@ -171,10 +192,11 @@ class Mapper:
             primary=constraints.key(self, source, source.primary, "pkey") if source.primary else None,
             uniques=tuple(constraints.key(self, source, key, "key") for key in source.uniques),
             checks=constraints.checks(self, source, plans),
-            comment=source.comment,
+            comment=self._comment(source.comment, "table", str(source.name)),
             definition=source.definition if self.same else "",
         )
         target = dataclasses.replace(target, indexes=constraints.indexes(self, source, target))
+        self._collations(source)
         if source.kind == "partitioned":
             self.risk("info", source.name, None, "partitioned: arrives as one table with every partition's rows")
         return model.TablePlan(
@@ -214,11 +236,13 @@ class Mapper:
                 types.Verdict.LOSSY,
                 f"the configuration says {override.type}: whether every value fits is only known row by row",
             )
-        elif self.same and not column.type.domain:
+        elif self.same and not column.type.domain and not (column.type.labels and self.missing(column.native)):
             mapped = types.Mapped(column.native, types.Verdict.EXACT, types.Verdict.EXACT)
             guard = False  # SQLite to SQLite carries every storage class as it is
         else:
-            mapped = self.target.ddl.map_type(column.type, self.source.name, facts)
+            highest = self.highest.get((table.name, column.name))
+            known = base.ColumnFacts(0, 0, 0, highest=highest) if highest is not None and facts is None else facts
+            mapped = self.target.ddl.map_type(column.type, self.source.name, known)
         if column.type.domain:
             self.risk(
                 "low", table.name, column.name,
@@ -237,7 +261,7 @@ class Mapper:
             )  # fmt: skip
         return mapped, guard
 
-    def _column(self, table: catalog.Table, column: catalog.Column, native: str) -> catalog.Column:
+    def _column(self, table: catalog.Table, column: catalog.Column, native: str, numbered: bool) -> catalog.Column:
         default, identity, generated = column.default, column.identity, column.generated
         if generated is not None and (not self.same or self.missing(generated)):
             self.risk(
@@ -247,6 +271,8 @@ class Mapper:
             generated, default = None, None
         if not self.same and identity is None and self._is_rowid_key(table, column):
             identity = "by default"
+        if identity is not None and not self.same:
+            identity = self._may_number(table, column, native, numbered)
         if identity is not None and not self.same:
             single = table.primary is not None and table.primary.columns == (column.name,)
             if not self.target.capabilities.keys_after_load and not single:
@@ -259,8 +285,8 @@ class Mapper:
             elif self.target.capabilities.keys_after_load:
                 identity = "by default"
             default = None
-        elif default is not None and default.kind == "nextval":
-            default, identity = self._serial(table, column, default)
+        elif default is not None and default.kind == "nextval" and column.identity is None:
+            default, identity = self._serial(table, column, default, numbered)
         elif default is not None and (not self.same or self.missing(default.sql)):
             sql = self.target.ddl.translate_default(default, column.type)
             if sql is None:
@@ -270,22 +296,92 @@ class Mapper:
             else:
                 default = dataclasses.replace(default, sql=sql)
         collation = column.collation if self.same and not self.missing(column.collation) else None
-        if column.collation and collation is None:
+        if column.collation and collation is None and column.type.folds is None:
             self.risk(
                 "medium", table.name, column.name,
                 f"collation {column.collation} is not carried over: equality and order may differ on the target",
             )  # fmt: skip
+        if column.extra and not self.same:
+            self.leave("clause", f"{table.name}.{column.name}", "the target has no such clause", column.extra)
+        # By which of several types the source held it is nothing to another engine.
+        of = column.type if self.same else dataclasses.replace(column.type, native="")
         return catalog.Column(
             name=self.column_names[table.name][column.name],
-            type=column.type,
+            type=of,
             native=native,
             nullable=column.nullable and not self._in_primary(table, column),
             default=default,
             identity=identity,
             generated=generated,
             collation=collation,
-            comment=column.comment,
+            comment=self._comment(column.comment, "column", f"{table.name}.{column.name}"),
+            virtual=generated is not None and column.virtual,
+            extra=column.extra if self.same else "",
         )
+
+    def _may_number(self, table: catalog.Table, column: catalog.Column, native: str, numbered: bool) -> str | None:
+        """Return the column's identity, or None where the target can't number it; that is noted."""
+        reason = ""
+        if numbered and self.target.capabilities.one_identity:
+            reason = "the target numbers only one column of a table"
+        elif "NUMERIC" in native.upper():
+            reason = f"the target does not number columns of type {native}"
+        if reason:
+            self.leave("identity", f"{table.name}.{column.name}", reason)
+            return None
+        return column.identity or "by default"
+
+    def _comment(self, text: str | None, kind: str, name: str) -> str | None:
+        limit = self.target.capabilities.max_comment
+        if text is not None and limit is not None and len(text) > limit:
+            self.leave("comment", f"{kind} {name}", f"longer than the {limit} characters that the target takes", text)
+            return None
+        return text
+
+    def _collations(self, table: catalog.Table) -> None:
+        """Say once for a table which of its texts will be told apart that the source takes for equal."""
+        if self.same:
+            return
+        by: dict[str, list[str]] = {}
+        for column in table.columns:
+            if column.type.folds and column.collation:
+                by.setdefault(column.collation, []).append(column.name)
+        for collation, columns in by.items():
+            self.risk(
+                "medium", table.name, None,
+                f"{', '.join(columns)}: collation {collation} is not carried over; on the target texts are equal only"
+                " where every letter, its case and trailing blanks are the same",
+            )  # fmt: skip
+
+    def fitted(
+        self, plan: model.TablePlan, parents: Mapping[catalog.TableName, catalog.Table]
+    ) -> tuple[model.TablePlan, tuple[str, ...]]:
+        """Return the table as its keys, indexes and rows fit the target, and what else is to be said of it."""
+        fit = self.target.ddl.fit(plan.target, parents)
+        if not (fit.types or fit.indexes or fit.refused):
+            return plan, fit.notes
+        for key in plan.target.foreign_keys:
+            if key.name in fit.refused:
+                self.leave("foreign key", f"{plan.source.name}.{key.name}", fit.refused[key.name])
+        columns = []
+        for c in plan.columns:
+            new = fit.types.get(c.target)
+            if new is not None:
+                there, back = types.worse(c.there, new.there), types.worse(c.back, new.back)
+                reason = f"{c.reason}; {new.reason}" if c.reason else new.reason
+                c = dataclasses.replace(c, target_native=new.native, there=there, back=back, reason=reason)
+                self.risks.append(model.Risk("low", plan.id, c.source, new.reason, new.there, new.back))
+            columns.append(c)
+        target = dataclasses.replace(
+            plan.target,
+            columns=tuple(
+                dataclasses.replace(c, native=fit.types[c.name].native) if c.name in fit.types else c
+                for c in plan.target.columns
+            ),
+            indexes=tuple(fit.indexes.get(i.name, i) for i in plan.target.indexes),
+            foreign_keys=tuple(k for k in plan.target.foreign_keys if k.name not in fit.refused),
+        )
+        return dataclasses.replace(plan, columns=tuple(columns), target=target), fit.notes
 
     def _in_primary(self, table: catalog.Table, column: catalog.Column) -> bool:
         # SQLite lets NULL into most primary keys; between two SQLite files that stays as it is.
@@ -302,8 +398,16 @@ class Mapper:
         )
 
     def _serial(
-        self, table: catalog.Table, column: catalog.Column, default: catalog.Default
+        self, table: catalog.Table, column: catalog.Column, default: catalog.Default, numbered: bool
     ) -> tuple[catalog.Default | None, str | None]:
+        owned = self.owners.get(default.value or "") == (table.name, column.name)
+        if (
+            owned
+            and column.type.kind is types.Kind.INTEGER
+            and not self.same
+            and self.target.capabilities.keys_after_load
+        ):
+            return None, self._may_number(table, column, "", numbered)
         name = self.sequence_names.get(default.value or "")
         if name is not None:
             value = str(name)

@@ -62,7 +62,7 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
         found = look_at_source(source, reading, asked, from_identity)
         desk.screen.say(f"looking at the target {target.name}")
         with sides.told("target", target.name):
-            there = target.engine.introspect.catalog(writing, None)
+            there = target.engine.introspect.catalog(writing, None, plan.target_schemas(asked, found.catalog))
         other = plan.Found(target.engine, to_identity, there)
         made = plan.make(asked, found, other)
         world.refuse_missing(

@@ -75,7 +75,7 @@ def of_target(
     """
     introspect = side.engine.introspect
     with sides.told("target", side.name):
-        found = without(introspect.catalog(session, None))
+        found = without(introspect.catalog(session, None, schemas))
         contents = {
             str(t.name): introspect.content(session, t.name)
             for t in found.tables

@@ -107,9 +107,9 @@ def logical(of: Declared, mark: Kind | None = None) -> types.LogicalType:
     word, full = of.word.lower(), of.full.lower()
     native = f"{word} zerofill" if "zerofill" in full else word
     if mark is Kind.DECIMAL:
-        return types.LogicalType(Kind.DECIMAL, native=native)
+        return types.LogicalType(Kind.DECIMAL, native=native, folds=False)
     if mark is not None:
-        return types.LogicalType(mark, native=native)
+        return types.LogicalType(mark, native=native, folds=False)
     if word in _INTEGERS:
         return types.LogicalType(Kind.INTEGER, bits=_INTEGERS[word], native=native, unsigned="unsigned" in full)
     if word == "year":
@@ -134,7 +134,8 @@ def logical(of: Declared, mark: Kind | None = None) -> types.LogicalType:
             Kind.TEXT,
             length=max(longest, 1),
             native=native,
-            labels=found if word == "enum" else (),
+            # In place of characters beyond U+FFFF the server prints a question mark: then nobody knows the label.
+            labels=found if word == "enum" and not any("?" in label for label in found) else (),
             folds=folds(of.collation),
         )
     if word in ("binary", "varbinary"):

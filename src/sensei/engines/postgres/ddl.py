@@ -15,10 +15,11 @@ MAX_NAME = 63
 
 _NUMERIC = re.compile(r"-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _COLLATION = re.compile(r'(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*)(?:\.(?:"(?:[^"]|"")+"|[a-z_][a-z0-9_]*))?')
-# SQLite's CURRENT_TIMESTAMP is in UTC whatever the session, and so stays after a move.
+# SQLite's CURRENT_TIMESTAMP is in UTC whatever the session, and so stays after a move; others' are local.
 _UTC = "(CURRENT_TIMESTAMP AT TIME ZONE 'UTC')"
 _PATTERNS = {"current_timestamp": "YYYY-MM-DD HH24:MI:SS", "current_date": "YYYY-MM-DD", "current_time": "HH24:MI:SS"}
 _CASTS = {"current_timestamp": _UTC, "current_date": f"({_UTC}::date)", "current_time": f"({_UTC}::time)"}
+_LOCAL = {"current_timestamp": "LOCALTIMESTAMP", "current_date": "CURRENT_DATE", "current_time": "LOCALTIME"}
 
 
 def quote(name: str) -> str:
@@ -63,8 +64,8 @@ class DDL:
     def map_type(self, logical: types.LogicalType, source_engine: str, facts: base.ColumnFacts | None) -> types.Mapped:
         return typemap.target(logical, source_engine, facts)
 
-    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> dict[str, types.Mapped]:
-        return {}  # keys and rows of any size, and foreign keys between types that compare
+    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> base.Fitted:
+        return base.Fitted()  # keys and rows of any size, and foreign keys between types that compare
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         kind = default.kind
@@ -74,10 +75,11 @@ class DDL:
             return _literal_default(default.value, logical)
         if kind in _CASTS:
             if logical.kind is types.Kind.TEXT:
-                return f"to_char({_UTC}, '{_PATTERNS[kind]}')"
+                moment = _UTC if default.value == "utc" else "LOCALTIMESTAMP"
+                return f"to_char({moment}, '{_PATTERNS[kind]}')"
             if kind == "current_timestamp" and logical.kind is types.Kind.TIMESTAMPTZ:
                 return "CURRENT_TIMESTAMP"
-            return _CASTS[kind]
+            return _CASTS[kind] if default.value == "utc" else _LOCAL[kind]
         if kind == "random_uuid":
             return "gen_random_uuid()" + ("::text" if logical.kind is types.Kind.TEXT else "")
         if kind == "nextval" and default.value is not None:
@@ -180,7 +182,7 @@ def _option_list(s: catalog.Sequence) -> list[str]:
     return [
         f"INCREMENT BY {int(s.increment)}",
         f"MINVALUE {int(s.minimum)}",
-        f"MAXVALUE {int(s.maximum)}",
+        f"MAXVALUE {min(int(s.maximum), (1 << 63) - 1)}",  # other engines' numbers reach further
         f"START WITH {int(s.start)}",
         f"CACHE {int(s.cache)}",
         "CYCLE" if s.cycle else "NO CYCLE",

@@ -120,8 +120,10 @@ def _grouped(found: list[base.Row], at: int = 0) -> dict[int, list[base.Row]]:
 
 
 def _type_row(r: base.Row) -> typemap.TypeRow:
-    oid, name, native, builtin, kind, of, modifier, base_native, not_null, default = r
-    return typemap.TypeRow(int(oid), name, native, builtin, kind, int(of), modifier, base_native, not_null, default)
+    oid, name, native, builtin, kind, of, modifier, base_native, not_null, default, labels = r
+    return typemap.TypeRow(
+        int(oid), name, native, builtin, kind, int(of), modifier, base_native, not_null, default, tuple(labels)
+    )
 
 
 def _column(known: dict[int, typemap.TypeRow], r: base.Row) -> catalog.Column:

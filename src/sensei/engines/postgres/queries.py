@@ -40,7 +40,8 @@ SELECT t.oid::bigint, t.typname, format_type(t.oid, NULL),
        n.nspname IN ('pg_catalog', 'information_schema') AND {no_extension("pg_type", "t.oid")},
        t.typtype, t.typbasetype::bigint, t.typtypmod,
        CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) ELSE '' END,
-       t.typnotnull, pg_get_expr(t.typdefaultbin, 0)
+       t.typnotnull, pg_get_expr(t.typdefaultbin, 0),
+       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder)
 FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype <> 'c' OR EXISTS (SELECT 1 FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')
 """

@@ -27,6 +27,7 @@ class TypeRow:
     base_native: str  #: the base type with its modifier
     not_null: bool
     default: str | None  #: a domain's default expression
+    labels: tuple[str, ...] = ()  #: an enum's, in their order
 
 
 _PLAIN: dict[str, types.LogicalType] = {
@@ -56,6 +57,9 @@ def logical(known: dict[int, TypeRow], oid: int, modifier: int, native: str, dom
         return types.LogicalType(Kind.UNSUPPORTED, native=native, domain=domain)
     if row.kind == "d":
         return logical(known, row.base, row.base_modifier, row.base_native, domain or row.native)
+    if row.kind == "e":
+        longest = max(map(len, row.labels), default=1)
+        return types.LogicalType(Kind.TEXT, length=longest, domain=domain, labels=row.labels)
     # The reg… types travel as numbers in binary form, and those name other objects in another database.
     if not row.builtin or row.kind not in "brm" or row.name.lstrip("_").startswith("reg"):
         return types.LogicalType(Kind.UNSUPPORTED, native=native, domain=domain)
@@ -106,7 +110,10 @@ _STRING = re.compile(rf"'((?:[^']|'')*)'{_CAST}")
 _NUMBER = re.compile(rf"\(?(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\)?{_CAST}", re.IGNORECASE)
 _NULL = re.compile(rf"NULL{_CAST}", re.IGNORECASE)
 _NEXTVAL = re.compile(r"(?:pg_catalog\.)?nextval\('((?:[^']|'')*)'::(?:pg_catalog\.)?regclass\)")
-_NOW = re.compile(rf"(?:(?:now|transaction_timestamp)\(\)|CURRENT_TIMESTAMP){_CAST}", re.IGNORECASE)
+_NOW = re.compile(rf"(?:(?:now|transaction_timestamp)\(\)|CURRENT_TIMESTAMP|LOCALTIMESTAMP){_CAST}", re.IGNORECASE)
+_UTC = re.compile(
+    rf"\(*(?:now\(\)|CURRENT_TIMESTAMP) AT TIME ZONE 'UTC'(?:::text)?\)*(?P<cast>{_CAST})\)*", re.IGNORECASE
+)
 _UUID = re.compile(r"(?:[\w\"]+\.)?(?:gen_random_uuid|uuid_generate_v4)\(\)(?:::text)?", re.IGNORECASE)
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
@@ -129,6 +136,12 @@ def default(sql: str, of: types.LogicalType) -> catalog.Default:
         return catalog.Default("current_timestamp", sql)
     if re.fullmatch(rf"CURRENT_DATE{_CAST}", sql, re.IGNORECASE):
         return catalog.Default("current_date", sql)
+    if re.fullmatch(rf"LOCALTIME{_CAST}", sql, re.IGNORECASE):
+        return catalog.Default("current_time", sql)
+    if (found := _UTC.fullmatch(sql)) is not None:
+        cast = found["cast"].lower()
+        part = "date" if cast == "::date" else "time" if cast.startswith("::time without") else "timestamp"
+        return catalog.Default(f"current_{part}", sql, "utc")
     if _UUID.fullmatch(sql):
         return catalog.Default("random_uuid", sql)
     return catalog.Default("other", sql)

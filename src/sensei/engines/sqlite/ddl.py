@@ -63,9 +63,9 @@ class DDL:
             return types.Mapped("", Verdict.NONE, Verdict.NONE, f"SQLite has no type for {logical}")
         return types.Mapped(native, Verdict.WIDENING if reason else Verdict.EXACT, Verdict.EXACT, reason)
 
-    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> dict[str, types.Mapped]:
+    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> base.Fitted:
         """Return nothing: keys and rows may be of any size, and foreign keys between any types."""
-        return {}
+        return base.Fitted()
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         """Return the default's SQL, or None where SQLite can't say it."""

@@ -234,7 +234,7 @@ def _default(text: str | None, written: str | None, logical: types.LogicalType) 
     if folded == "null":
         return catalog.Default("null", sql)
     if folded in _PORTABLE:
-        return catalog.Default(_PORTABLE[folded], sql)
+        return catalog.Default(_PORTABLE[folded], sql, "utc")
     value: str | None = None
     parts = tokens.tokenize(text)
     if len(parts) == 1 and parts[0].kind in ("string", "quoted"):

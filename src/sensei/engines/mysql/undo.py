@@ -1,0 +1,234 @@
+"""The way back on MariaDB and MySQL: guarded statements, run one by one or printed as a script for their client.
+
+DDL commits by itself here, so that each statement looks for itself whether it is still to be done, and whether what it
+touches is what the migration made: when it was made, and its shape, are kept in the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from sensei import catalog
+from sensei.engines import base
+from sensei.engines.mysql import names as naming
+from sensei.engines.mysql import queries
+
+_MIGRATIONS = f"{naming.OWN_PREFIX}migrations"
+_OBJECTS = f"{naming.OWN_PREFIX}objects"
+#: Added to the epoch, so that no runner that is still alive can commit into what is being taken back.
+EPOCH_STEP = 1000
+#: As sessions pin them: what strings mean, and which zone times are printed in.
+_SETTINGS = (
+    "SET NAMES utf8mb4 COLLATE utf8mb4_bin;",
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00',"
+    " autocommit = 1, lock_wait_timeout = 30, foreign_key_checks = 1;",
+)
+
+
+def _lit(text: str) -> str:
+    return naming.literal(text)
+
+
+def _running(migration: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {_MIGRATIONS} m WHERE m.id = {_lit(migration)} AND m.state = 'running')"
+
+
+def _same(one: str, other: str) -> str:
+    """Compare byte by byte: the two may come in different character sets and collations."""
+    return f"CAST({one} AS BINARY) = CAST({other} AS BINARY)"
+
+
+def _ours(migration: str, step: str, name: catalog.TableName, *, certain: bool) -> str:
+    """Write the condition that the table or sequence of this name is what the step created.
+
+    `certain`: both when it was made and its shape are as recorded. Else one of them is enough: an index that somebody
+    added moves the time, a column that somebody added the shape, and neither must strand the table.
+    """
+    schema, table = _lit(name.schema), _lit(name.name)
+    made = _same("SUBSTRING_INDEX(o.identity, ' ', 1)", queries.MADE)
+    shape = _same("SUBSTRING_INDEX(o.identity, ' ', -1)", queries.shape(schema, table))
+    return (
+        f"EXISTS (SELECT 1 FROM {_OBJECTS} o JOIN information_schema.TABLES t"
+        f" ON t.TABLE_SCHEMA = {schema} AND t.TABLE_NAME = {table}"
+        f" AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE')"
+        f" WHERE o.migration = {_lit(migration)} AND o.step = {_lit(step)}"
+        f" AND ({made} {'AND' if certain else 'OR'} {shape}))"
+    )
+
+
+def _there(name: catalog.TableName) -> str:
+    return (
+        "EXISTS (SELECT 1 FROM information_schema.TABLES x"
+        f" WHERE x.TABLE_SCHEMA = {_lit(name.schema)} AND x.TABLE_NAME = {_lit(name.name)})"
+    )
+
+
+def _empty_schema(schema: str) -> str:
+    s = _lit(schema)
+    return (
+        f"NOT EXISTS (SELECT 1 FROM information_schema.TABLES x WHERE x.TABLE_SCHEMA = {s})"
+        f" AND NOT EXISTS (SELECT 1 FROM information_schema.ROUTINES x WHERE x.ROUTINE_SCHEMA = {s})"
+        f" AND NOT EXISTS (SELECT 1 FROM information_schema.EVENTS x WHERE x.EVENT_SCHEMA = {s})"
+    )
+
+
+class Undo:
+    """Undo by moving into the evidence database, or by dropping."""
+
+    def set_aside(
+        self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str
+    ) -> list[base.Guarded]:
+        if kind == "schema":
+            return self.drop(migration, step, kind, name)
+        ours = _ours(migration, step, name, certain=False)
+        aside, fresh = catalog.TableName(evidence, name.name), _fresh(name, evidence)
+        # Two databases may share names: the second to come gets one of its own.
+        return [
+            base.Guarded(
+                f"{ours} AND NOT {_there(aside)}",
+                f"RENAME TABLE {naming.qualified(name)} TO {naming.qualified(aside)}",
+                f"set {kind} {name} aside in {evidence}",
+            ),
+            base.Guarded(
+                f"{ours} AND {_there(aside)} AND NOT {_there(fresh)}",
+                f"RENAME TABLE {naming.qualified(name)} TO {naming.qualified(fresh)}",
+                f"set {kind} {name} aside as {fresh}",
+            ),
+        ]
+
+    def drop(self, migration: str, step: str, kind: str, name: catalog.TableName) -> list[base.Guarded]:
+        if kind == "schema":
+            schema = name.name or name.schema
+            recorded = (
+                f"EXISTS (SELECT 1 FROM {_OBJECTS} o JOIN information_schema.SCHEMATA s"
+                f" ON s.SCHEMA_NAME = {_lit(schema)}"
+                f" WHERE o.migration = {_lit(migration)} AND o.step = {_lit(step)})"
+            )
+            when = f"{recorded} AND {_empty_schema(schema)}"
+            return [base.Guarded(when, f"DROP DATABASE {naming.quote(schema)}", f"drop the empty database {schema}")]
+        # What others hung on the table stops the undo before it begins; here it only keeps the table.
+        others = (
+            "EXISTS (SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS r"
+            f" WHERE r.UNIQUE_CONSTRAINT_SCHEMA = {_lit(name.schema)} AND r.REFERENCED_TABLE_NAME = {_lit(name.name)}"
+            f" AND NOT EXISTS (SELECT 1 FROM {_OBJECTS} o WHERE o.migration = {_lit(migration)} AND o.kind = 'table'"
+            f" AND {_same('o.schema_name', 'r.CONSTRAINT_SCHEMA')} AND {_same('o.object_name', 'r.TABLE_NAME')}))"
+        )
+        when = f"{_ours(migration, step, name, certain=True)} AND NOT {others}"
+        word = "SEQUENCE" if kind == "sequence" else "TABLE"
+        return [base.Guarded(when, f"DROP {word} {naming.qualified(name)}", f"drop {kind} {name}")]
+
+    def forget_statistics(self, migration: str, step: str, tables: Sequence[catalog.TableName]) -> list[base.Guarded]:
+        return []  # they go with the tables
+
+    def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
+        running = _running(migration)
+        found = [
+            base.Guarded(
+                running,
+                f"UPDATE {_MIGRATIONS} SET epoch = epoch + {EPOCH_STEP} WHERE id = {_lit(migration)}",
+                f"stop every runner of {migration} from writing",
+            )
+        ]
+        if evidence is None:
+            # Migrated tables may point at each other in a circle, so that none of them could be dropped first.
+            found.append(
+                base.Guarded(
+                    f"@@SESSION.foreign_key_checks = 1 AND {running}",
+                    "SET SESSION foreign_key_checks = 0",
+                    "let tables that point at each other be dropped in any order",
+                )
+            )
+            return found
+        missing = (
+            "NOT EXISTS (SELECT 1 FROM information_schema.SCHEMATA s"
+            f" WHERE s.SCHEMA_NAME = {_lit(evidence)}) AND {running}"
+        )
+        make = f"CREATE DATABASE {naming.quote(evidence)} CHARACTER SET utf8mb4"
+        return [*found, base.Guarded(missing, make, f"make the evidence database {evidence}")]
+
+    def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
+        plain = [n.name for n in names]
+        # Of tables that shared a name, all but the first that came were renamed: only the server knows which.
+        shared = [_fresh(n, evidence).name for n in names if plain.count(n.name) > 1]
+        there = [catalog.TableName(evidence, n) for n in dict.fromkeys([*plain, *shared])]
+        pointed = (
+            "EXISTS (SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS r WHERE"
+            f" r.UNIQUE_CONSTRAINT_SCHEMA = {_lit(evidence)} AND r.CONSTRAINT_SCHEMA <> {_lit(evidence)})"
+        )
+        drop = f"DROP TABLE IF EXISTS {', '.join(map(naming.qualified, there))}"
+        stop = "SELECT `foreign keys of other tables point at this evidence`"
+        # They may point at each other. Some may never have come to be, and a purge that was cut off may have dropped
+        # them already. What others hung on them stops it.
+        tables = [
+            "SET SESSION foreign_key_checks = 0",
+            *_either(pointed, stop, drop),
+            "SET SESSION foreign_key_checks = 1",
+        ]
+        database = _either(_empty_schema(evidence), f"DROP DATABASE IF EXISTS {naming.quote(evidence)}", "DO 0")
+        return [*(tables if there else []), *database]
+
+    def script(
+        self, migration: str, token: str, head: Sequence[str], body: Sequence[base.Guarded], tail: Sequence[str]
+    ) -> str:
+        """Print an undo for `mariadb DATABASE < script` or `mysql DATABASE < script`; safe to run twice.
+
+        Without a transaction there is none to fail as a whole: each statement looks for itself, and the client stops at
+        the first that fails.
+        """
+        ledger = (
+            "EXISTS (SELECT 1 FROM information_schema.TABLES x WHERE x.TABLE_SCHEMA = DATABASE()"
+            f" AND x.TABLE_NAME = {_lit(_MIGRATIONS)})"
+        )
+        here = f"id = {_lit(migration)} AND token = {_lit(token)}"
+        known = f"SELECT COUNT(*) INTO @sensei_known FROM {_MIGRATIONS} WHERE {here}"
+        # An unknown column is the only way for plain SQL to stop the client, and its name is what it says.
+        wrong = f"SELECT `wrong database: {migration.replace('`', '')} was not carried out here`"
+        mark = base.Guarded(
+            f"EXISTS (SELECT 1 FROM {_MIGRATIONS} m WHERE m.id = {_lit(migration)} AND m.state <> 'rolled_back')",
+            f"UPDATE {_MIGRATIONS} SET state = 'rolled_back' WHERE id = {_lit(migration)}",
+            f"mark {migration} as rolled back",
+        )
+        lines = [
+            *_comments(head),
+            *_comments(["", "Run it with the database of the migration's URL: mariadb DATABASE < this file"]),
+            *_SETTINGS,
+            "SET @sensei_known = 0;",
+            *(f"{s};" for s in _either(ledger, known, "DO 0")),
+            *(f"{s};" for s in _either("@sensei_known = 1", "DO 0", wrong)),
+            "",
+        ]
+        for guarded in [*body, mark]:
+            lines += [
+                *_comments([guarded.says]),
+                f"SET @sensei_due = ({guarded.when});",
+                f"SELECT {_lit(_one_line(guarded.says))} AS `done` FROM DUAL WHERE @sensei_due;",
+                *(f"{s};" for s in _either("@sensei_due", guarded.run, "DO 0")),
+                "",
+            ]
+        return "\n".join([*lines, *_comments(tail)]) + "\n"
+
+
+def _either(condition: str, then: str, otherwise: str) -> list[str]:
+    """Write statements that run one of two: without stored programs there is no other IF."""
+    return [
+        f"SET @sensei_run = IF({condition}, {_lit(then)}, {_lit(otherwise)})",
+        "PREPARE sensei_step FROM @sensei_run",
+        "EXECUTE sensei_step",
+        "DEALLOCATE PREPARE sensei_step",
+    ]
+
+
+def _fresh(name: catalog.TableName, evidence: str) -> catalog.TableName:
+    """Return the name in the evidence database of a table whose own name is taken there."""
+    mark = hashlib.sha256(str(name).encode()).hexdigest()[:12]
+    return catalog.TableName(evidence, f"{name.name[: naming.MAX_NAME - 13]}_{mark}")
+
+
+def _comments(texts: Iterable[str]) -> list[str]:
+    # A line break in a name must not end the comment that it stands in.
+    return [f"-- {_one_line(text)}".rstrip() for text in texts]
+
+
+def _one_line(text: str) -> str:
+    return "".join("?" if ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029" else c for c in text)
