@@ -155,7 +155,7 @@ def _plan(
         # Tables that stay were not there when the plan was made, and what it says of them must come out the same.
         ends = verify.Ends(source, reading, target, writing)
         there = verify.Staying.of(loaded.plan, loaded.book(), ends).out_of(
-            target.engine.introspect.catalog(writing, None)
+            target.engine.introspect.catalog(writing, None, plan.target_schemas(asked, found.catalog))
         )
         return plan.make(asked, found, plan.Found(target.engine, loaded.plan.target_identity, there))
 
