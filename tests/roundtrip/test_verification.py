@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,25 @@ def test_a_damaged_rollback_ends_with_4_and_can_be_verified_again(
     assert (done["status"], done["passed"]) == ("rolled_back", False)
     target.execute("CREATE INDEX theirs_note ON theirs (note)")
     _mended(move, "the index")
+
+
+def test_lines_that_the_file_does_not_demand_are_measured_told_and_do_not_fail(
+    sensei: fix_sensei.Sensei, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "a.db", tmp_path / "b.db"
+    with sqlite3.connect(source) as db:
+        db.executescript("CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)")
+    with sqlite3.connect(target) as db:
+        db.executescript("CREATE TABLE own (id INTEGER PRIMARY KEY); CREATE INDEX own_id ON own (id)")
+    demanded = [{"source_row_counts": "unchanged"}, {"source_data_integrity": "verified"}]
+    move = moves.plan_move(sensei, source, target, rollback_verification=demanded)
+    move.start()
+    assert move.rollback("--verify").data["passed"]
+    with sqlite3.connect(target) as db:
+        db.execute("DROP INDEX own_id")
+    document = move.verify()
+    assert document["rollback_verification"]["indexes_restored"] is False
+    assert (document["passed"], document["waived"]) == (True, ["target_cleaned", "indexes_restored"])
+    with sqlite3.connect(source) as db:
+        db.execute("DELETE FROM t")
+    assert move.verify(expect=4)["passed"] is False

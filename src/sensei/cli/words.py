@@ -186,6 +186,8 @@ def verification_text(migration: str, report: back.Report) -> list[str]:
         lines.append("rollback_verification:")
         lines += [f"  - {name}: {str(v).lower() if isinstance(v, bool) else v}" for name, v in report.lines.items()]
         lines.append(("passed" if report.passed else "FAILED") + f" in {output.duration(report.duration_seconds)}")
+    if report.waived:
+        lines.append(f"not demanded by the file's rollback_verification: {', '.join(report.waived)}")
     lines += [f"difference: {d}" for d in report.differences]
     if report.evidence:
         lines.append(f"kept as evidence: {_several([str(e.get('object')) for e in report.evidence])}")

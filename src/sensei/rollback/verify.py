@@ -46,9 +46,9 @@ class Verification:
     chunks_read: int = 0
 
     @property
-    def passed(self) -> bool:
-        """No line that was measured fails."""
-        return all(value in (_GOOD[name], "not_checked") for name, value in self.lines.items())
+    def failing(self) -> list[str]:
+        """Lines that were measured and do not hold."""
+        return [name for name, value in self.lines.items() if value not in (_GOOD[name], "not_checked")]
 
 
 @dataclass(frozen=True)

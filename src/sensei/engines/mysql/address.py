@@ -14,9 +14,9 @@ from sensei import errors
 
 SHAPE = "mysql://user@host:3306/database, special characters written as %XX"
 
-#: What a URL may say about waiting, in seconds. No statement is cut short by default: building an index on a large
-#: table rightly takes hours. A blocked statement is found by lock_wait_timeout, a dead peer by keepalives.
-TIMEOUTS = {"lock_wait_timeout": 30, "statement_timeout": 0}
+#: What a URL may say about waiting, in seconds. Building an index on a large table rightly takes hours, so a
+#: statement has a day. A blocked statement is found by lock_wait_timeout, a dead peer by keepalives.
+TIMEOUTS = {"lock_wait_timeout": 30, "statement_timeout": 86_400}
 
 _MODES = ("DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY")
 _TRUE = ("1", "true", "yes", "on")

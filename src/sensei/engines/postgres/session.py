@@ -55,11 +55,11 @@ _LIBPQ = frozenset(
 )  # fmt: skip
 
 #: What a URL may say about sessions, beyond libpq's parameters; values as PostgreSQL writes them ("5min").
-#: No statement is cut short by default: building a key on a large table rightly takes hours. A dead peer is
-#: found by keepalives, a blocked statement by lock_timeout.
+#: Building a key on a large table rightly takes hours, so a statement has a day. A dead peer is found by
+#: keepalives, a blocked statement by lock_timeout.
 _SETTABLE = {
     "lock_timeout": "30s",
-    "statement_timeout": "0",
+    "statement_timeout": "24h",
     "idle_in_transaction_session_timeout": "10min",
 }
 
