@@ -118,6 +118,10 @@ class Loaded:
 
     def next_command(self) -> str:
         """Return what an operator can do now; a migration whose runner died is resumed."""
+        from sensei.runner import taken  # which reads migrations that are loaded
+
+        if self.status is states.State.ROLLING_BACK and (command := taken.go_on(self, taken.taken(self))):
+            return f"{command} (goes on where it was cut off), or: sensei migrations rollback {self.id} --full"
         lease = self.desk.store.lease(self.id)
         return next_command(self.row, lease is not None and lease.alive)
 

@@ -97,17 +97,17 @@ def tables(
 def refuse_state(loaded: desks.Loaded, found: Sequence[taken.Taken], asked: Collection[str]) -> None:
     """Raise WrongState where single tables can't be taken back from here."""
     if loaded.status is State.ROLLING_BACK:
-        last = found[-1] if found and found[-1].pending else None
-        if last is None or last.widened:
+        command = taken.go_on(loaded, found)
+        if not command:
             raise errors.WrongState(
                 f"a rollback of all of {loaded.id} has begun",
                 hint=f"sensei migrations rollback {loaded.id} --full (goes on where it was cut off)",
                 status=str(loaded.status),
             )
-        if not set(asked) <= set(last.tables):
+        if not set(asked) <= set(found[-1].tables):
             raise errors.WrongState(
-                f"a rollback of {', '.join(last.asked)} was cut off: it has to be finished first",
-                hint=f"sensei migrations rollback {loaded.id} --tables {','.join(last.asked)}",
+                f"a rollback of {', '.join(found[-1].asked)} was cut off: it has to be finished first",
+                hint=command,
                 status=str(loaded.status),
             )
         return

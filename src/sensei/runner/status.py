@@ -68,6 +68,8 @@ def status(desk: desks.Desk, migration: str, detailed: bool = False) -> dict[str
         "failure": failure,
         "next": rows.next_command(row.status, row.id),
     }
+    if row.status is State.ROLLING_BACK:
+        document["next"] = desks.Loaded(desk, row).next_command()
     if row.status is State.RUNNING and not running:
         document["next"] = f"nobody runs it (its process is gone): sensei migrations resume {row.id}"
     if detailed:

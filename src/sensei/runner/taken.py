@@ -12,7 +12,7 @@ from sensei.engines import base, ledger
 from sensei.journal import migrations
 from sensei.rollback import partial
 from sensei.runner import desk as desks
-from sensei.states import StepState
+from sensei.states import State, StepState
 
 #: Kinds of events: one of an earlier home, entered anew; a rollback of some tables became one of everything; the
 #: tables that stayed were looked at, or trusted, by the resume that followed.
@@ -78,6 +78,13 @@ def next_number(found: Sequence[Taken]) -> int:
 def places(loaded: desks.Loaded, found: Sequence[Taken]) -> list[tuple[str, Sequence[catalog.TableName]]]:
     """Return the places of evidence that they filled, with the names of what was set aside there."""
     return [(rollback.evidence_name(loaded.id, one.number), one.kept) for one in found if one.kept]
+
+
+def go_on(loaded: desks.Loaded, found: Sequence[Taken]) -> str:
+    """Return the command that goes on with a rollback of some tables that was cut off; "" where there is none."""
+    if loaded.status is not State.ROLLING_BACK or not found or not found[-1].pending or found[-1].widened:
+        return ""
+    return f"sensei migrations rollback {loaded.id} --tables {','.join(found[-1].asked)}"
 
 
 def away(loaded: desks.Loaded, found: Sequence[Taken]) -> set[str]:
