@@ -280,8 +280,8 @@ class Undo(Protocol):
     def prepare(self, migration: str, evidence: str | None) -> list[Guarded]:
         """Make the evidence place (None: none is needed) and raise the epoch."""
 
-    def place(self, migration: str, evidence: str) -> list[Guarded]:
-        """Make the evidence place, where it has to be made; `prepare` does it, too."""
+    def place(self, migration: str, evidence: str | None) -> list[Guarded]:
+        """Make the evidence place, or (None) whatever has to be before tables are dropped; `prepare` does it, too."""
 
     def detach(
         self, migration: str, step: str, table: catalog.Table, keys: Sequence[catalog.ForeignKey]

@@ -86,9 +86,8 @@ def statements(
     place = rollback.evidence_name(migration, scope.number) if keep else None
     mine = [t for t in plan.tables if t.id in scope.tables]
     names = {t.target.name for t in mine}
-    result: list[base.Guarded] = []
+    result = list(engine.undo.place(migration, place))
     if place is not None:
-        result += engine.undo.place(migration, place)
         for table in mine:
             keys = [k for k in table.target.foreign_keys if k.table not in names]
             result += engine.undo.detach(migration, f"create_table:{table.id}", table.target, keys)

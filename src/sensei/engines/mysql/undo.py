@@ -123,29 +123,43 @@ class Undo:
 
     def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
         running = _running(migration)
-        found = [
-            base.Guarded(
-                running,
-                f"UPDATE {_MIGRATIONS} SET epoch = epoch + {EPOCH_STEP} WHERE id = {_lit(migration)}",
-                f"stop every runner of {migration} from writing",
-            )
-        ]
+        raised = f"UPDATE {_MIGRATIONS} SET epoch = epoch + {EPOCH_STEP} WHERE id = {_lit(migration)}"
+        fence = base.Guarded(running, raised, f"stop every runner of {migration} from writing")
+        return [fence, *self.place(migration, evidence)]
+
+    def place(self, migration: str, evidence: str | None) -> list[base.Guarded]:
         if evidence is None:
             # Migrated tables may point at each other in a circle, so that none of them could be dropped first.
-            found.append(
+            return [
                 base.Guarded(
-                    f"@@SESSION.foreign_key_checks = 1 AND {running}",
+                    f"@@SESSION.foreign_key_checks = 1 AND {_running(migration)}",
                     "SET SESSION foreign_key_checks = 0",
                     "let tables that point at each other be dropped in any order",
                 )
-            )
-            return found
+            ]
         missing = (
             "NOT EXISTS (SELECT 1 FROM information_schema.SCHEMATA s"
-            f" WHERE s.SCHEMA_NAME = {_lit(evidence)}) AND {running}"
+            f" WHERE s.SCHEMA_NAME = {_lit(evidence)}) AND {_running(migration)}"
         )
         make = f"CREATE DATABASE {naming.quote(evidence)} CHARACTER SET utf8mb4"
-        return [*found, base.Guarded(missing, make, f"make the evidence database {evidence}")]
+        return [base.Guarded(missing, make, f"make the evidence database {evidence}")]
+
+    def detach(
+        self, migration: str, step: str, table: catalog.Table, keys: Sequence[catalog.ForeignKey]
+    ) -> list[base.Guarded]:
+        name = table.name
+        return [
+            base.Guarded(
+                # What is about to be set aside, and that moves the time at which it was made: the shape has to do.
+                f"{_ours(migration, step, name, certain=False)} AND EXISTS (SELECT 1 FROM"
+                " information_schema.REFERENTIAL_CONSTRAINTS r"
+                f" WHERE r.CONSTRAINT_SCHEMA = {_lit(name.schema)} AND r.TABLE_NAME = {_lit(name.name)}"
+                f" AND r.CONSTRAINT_NAME = {_lit(key.name)})",
+                f"ALTER TABLE {naming.qualified(name)} DROP FOREIGN KEY {naming.quote(key.name)}",
+                f"take the foreign key {key.name} off {name}: it points at {key.table}, which stays",
+            )
+            for key in keys
+        ]
 
     def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
         plain = [n.name for n in names]

@@ -106,9 +106,11 @@ class Undo:
                 f"stop every runner of {migration} from writing",
             )
         ]
-        return found + (self.place(migration, evidence) if evidence is not None else [])
+        return found + self.place(migration, evidence)
 
-    def place(self, migration: str, evidence: str) -> list[base.Guarded]:
+    def place(self, migration: str, evidence: str | None) -> list[base.Guarded]:
+        if evidence is None:
+            return []
         missing = (
             f"NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace n WHERE n.nspname = {_lit(evidence)})"
             f" AND {_running(migration)}"

@@ -84,7 +84,7 @@ class Undo:
             )
         ]
 
-    def place(self, migration: str, evidence: str) -> list[base.Guarded]:
+    def place(self, migration: str, evidence: str | None) -> list[base.Guarded]:
         """Return nothing: the evidence place is a prefix of names."""
         return []
 
