@@ -100,6 +100,38 @@ def test_killed_at_every_point_in_turn_a_migration_still_comes_to_the_same_end_a
     _tell(capsys, bench, "one after the other", tried, survived)
 
 
+def test_killed_at_every_point_in_turn_tables_are_taken_back_and_taken_up_again(
+    bench: crash_cases.Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rollback of one table dies at every passing of every point, and so does the resume that takes it up again."""
+    bench.go_on()
+    bench.carried = bench.differences()
+    words = ("migrations", "rollback", bench.migration, "--tables", "orders", "--verify-source")
+    back, again = bench.passed(*words), bench.passed("migrations", "resume", bench.migration)
+    bench.check_completed()
+    tried = 0
+    for point in (p for p in back if not p.startswith(_OUT_OF_TURN)):
+        if bench.state == "paused":  # what comes after its last transition can't be repeated
+            break
+        code = bench.run(*words, expect=None, SENSEI_CRASH_AT=point)
+        assert code == KILLED, f"{point} was not passed:\n{bench.shown[-4000:]}"
+        tried += 1
+    bench.run(*words)
+    (orders,) = (t for t in bench.status()["progress"]["tables"] if t["name"].endswith("orders"))
+    assert (bench.state, orders["status"], orders["rows_copied"]) == ("paused", "rolled_back", 0)
+    for point in (p for p in again if not p.startswith(_OUT_OF_TURN)):
+        if bench.state == "completed":
+            break
+        assert bench.go_on(point, expect=None) == KILLED, f"{point} was not passed:\n{bench.shown[-4000:]}"
+        tried += 1
+    bench.check_completed()
+    assert tried > 45
+    bench.rollback()
+    bench.check_rolled_back()
+    bench.check_source()
+    _tell(capsys, bench, "one after the other, of one table", tried, tried)
+
+
 def _tell(capsys: pytest.CaptureFixture[str], bench: crash_cases.Bench, how: str, tried: int, survived: int) -> None:
     with capsys.disabled():
         print(f"\npoints tried / survived: {tried} / {survived} (target {ends.title(bench.target)}, {how})", flush=True)

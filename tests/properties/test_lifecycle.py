@@ -26,7 +26,8 @@ _FORWARD = st.one_of(
             "ledger:plan_chunks:after", "chunk:claimed", "chunk:loaded", "chunk:commit:after", "chunk:commit:before",
             "journal:step_begun:copy:after", "journal:step_done:copy:before", "step:index:commit:before",
             "step:foreign_key:commit:after", "journal:step_done:prove:before", "ledger:keep_script:after",
-            "script:rename:before", "journal:lease_released:before",
+            "script:rename:before", "journal:lease_released:before", "journal:others_settled:before",
+            "journal:others_settled:after",
         ]
     ),
 )  # fmt: skip
@@ -37,6 +38,19 @@ _BACK = st.one_of(
             "journal:lease_taken:after", "journal:transition:after", "ledger:raise_epoch:after", "rollback:statement",
             "rollback:commit:before", "rollback:commit:after", "journal:step_undone:create_table:after",
             "journal:evidence:before", "journal:lease_released:before",
+        ]
+    ),
+)  # fmt: skip
+
+
+_TABLES_BACK = st.one_of(
+    st.just(_NEVER),
+    st.sampled_from(
+        [
+            "journal:lease_taken:after", "journal:transition:before", "journal:transition:after",
+            "ledger:raise_epoch:after", "rollback:statement", "partial:commit:before", "partial:commit:after",
+            "journal:step_undone:prove:after", "journal:step_undone:copy:before", "journal:evidence:before",
+            "journal:lease_released:before",
         ]
     ),
 )  # fmt: skip
@@ -78,7 +92,12 @@ class Lifecycle(stateful.RuleBasedStateMachine):
             "resume": self.state in (State.PAUSED, State.FAILED, State.RUNNING),
             "pause": self.state in (State.RUNNING, State.PAUSED),
             "rollback": back,
+            "rollback-tables": self.state in states.PARTIAL_ROLLBACK_FROM or self.some_are_going_back(),
         }[verb]
+
+    def some_are_going_back(self) -> bool:
+        """Whether a rollback of single tables was cut off, and none of everything has begun since."""
+        return self.state is State.ROLLING_BACK and "--tables" in self.bench.status()["next"]
 
     # Each example begins with a run that is, more often than not, cut off: most of what can go wrong needs one.
     @stateful.initialize(crash_at=_FORWARD)
@@ -101,9 +120,22 @@ class Lifecycle(stateful.RuleBasedStateMachine):
         # Repeated after a crash it goes on; repeated when it is over it does nothing.
         self.run("rollback", "--full", allowed=True, crash_at=crash_at)
 
-    @stateful.rule(verb=st.sampled_from(["start", "resume", "pause", "rollback", "cancel"]))
+    @stateful.precondition(lambda self: self.may("rollback-tables"))
+    @stateful.rule(crash_at=_TABLES_BACK, keep=st.booleans(), table=st.sampled_from(["orders", "customers"]))
+    def take_tables_back(self, crash_at: str | None, keep: bool, table: str) -> None:
+        # What depends on it comes along; one that was cut off has to be finished first, as it was begun.
+        if self.some_are_going_back():
+            table = self.bench.status()["next"].partition("--tables ")[2].split(" ")[0]
+        more = ["--keep-progress"] if keep else []
+        self.run("rollback", "--tables", table, "--yes", *more, allowed=True, crash_at=crash_at)
+
+    @stateful.rule(verb=st.sampled_from(["start", "resume", "pause", "rollback", "rollback-tables", "cancel"]))
     def out_of_place(self, verb: str) -> None:
         """What an operator types in the wrong moment; a cancel in the right one is carried out."""
+        if verb == "rollback-tables":
+            if not self.may(verb):
+                self.run("rollback", "--tables", "orders", allowed=False)
+            return
         more = {"rollback": ["--full"], "cancel": ["--reason", "changed my mind"]}.get(verb, [])
         if verb == "cancel" or not self.may(verb):
             self.run(verb, *more, allowed=self.may(verb))
