@@ -315,6 +315,21 @@ def test_an_environment_that_keeps_the_real_databases_is_refused_without_yes(fil
     assert document["id"].startswith("mig_staging_")
 
 
+def test_a_rehearsal_on_a_real_database_under_another_name_is_refused_without_yes(files: Case, call: InProcess) -> None:
+    folder = files.sensei.folder
+    cli_case.fill(folder / "copy.db", cli_case.SHOP)
+    for name, file in (("copy", "copy.db"), ("alias", "./target.db"), ("other", "source.db")):
+        assert call("connections", "add", name, f"sqlite:///{folder}/{file}")[0] == 0
+    for target, real in (("alias", "'there', the target"), ("other", "'here', the source")):
+        sides = {"source": {"connection": "copy"}, "target": {"connection": target}}
+        words = ["migrations", "create", "--config", files.file({"environments": {"staging": sides}})]
+        code, document = call(*words, "--environment", "staging")
+        assert (code, document["error"]["code"]) == (3, "refused")
+        assert f"the target '{target}' is the database of {real} of the rest" in document["error"]["message"]
+        assert "environments.staging.target.connection" in document["error"]["details"]["hint"]
+    assert call("migrations", "list")[1]["migrations"] == []
+
+
 def test_an_unknown_environment_names_the_known_ones(files: Case, call: InProcess) -> None:
     words = ["migrations", "create", "--config", files.file(STAGING), "--environment", "stagign"]
     code, document = call(*words)

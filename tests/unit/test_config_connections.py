@@ -239,3 +239,23 @@ def test_an_id_never_leads_out_of_home(name: str, tmp_path: Path, monkeypatch: p
     for where in (home.artifacts, home.logs):
         with pytest.raises(errors.BadInput, match="no migration's id"):
             where(name)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("postgresql://a@db/shop", "postgres://b:pw@DB:5432/shop?sslmode=require", True),
+        ("postgresql://127.0.0.1/shop", "postgresql://localhost/shop", True),
+        ("postgresql:///shop?host=db&port=5433", "postgresql://db:5433/shop", True),
+        ("postgresql://[::1]:5432/shop", "postgresql://localhost/shop", True),
+        ("postgresql://db/shop", "postgresql://db/shop2", False),
+        ("postgresql://db/shop", "postgresql://db:5433/shop", False),
+        ("postgresql://db/shop", "mysql://db/shop", False),
+        ("mysql://db/shop", "mariadb://x@db:3306/shop", True),
+        ("sqlite:////a/b/../shop.db", "sqlite:////a/shop.db?timeout=5", True),
+        ("sqlite:///shop%20a.db", "sqlite:///./shop a.db", True),
+        ("sqlite:////a/shop.db", "sqlite:////a/shop2.db", False),
+    ],
+)
+def test_urls_that_lead_to_the_same_database_are_known_by_it(one: str, other: str, same: bool) -> None:
+    assert (connections.whereabouts(one) == connections.whereabouts(other)) is same

@@ -169,6 +169,29 @@ def mask(url: str) -> str:
     return f"{parts.scheme}://{userinfo}{rest}{_mask_query(query)}"
 
 
+#: What a URL means that does not say it.
+_PORTS = {"postgresql": "5432", "postgres": "5432", "mysql": "3306", "mariadb": "3306"}
+_FAMILIES = {"postgres": "postgresql", "mariadb": "mysql"}
+_HERE = ("", "127.0.0.1", "[::1]", "::1")
+
+
+def whereabouts(url: str) -> tuple[str, ...]:
+    """Return what two URLs (expanded) have in common that lead to the same database, as far as URLs can tell.
+
+    Accounts and settings do not count; a host under two names goes unnoticed.
+    """
+    parts = _split(url)
+    if parts.scheme == "sqlite":
+        return ("sqlite", os.path.realpath(Path(urllib.parse.unquote(parts.host_and_path[1:])).expanduser()))
+    asked = dict(parts.parameters())
+    netloc, _, database = parts.host_and_path.partition("/")
+    found = re.fullmatch(r"(.*?)(?::([0-9]*))?", netloc)
+    host = (asked.get("host") or (found[1] if found else "")).lower()
+    port = asked.get("port") or (found[2] if found else "") or _PORTS.get(parts.scheme, "")
+    name = asked.get("dbname") or urllib.parse.unquote(database)
+    return (_FAMILIES.get(parts.scheme, parts.scheme), "localhost" if host in _HERE else host, port, name)
+
+
 class ConnectionBook:
     """The named connections of a home folder, in `connections.json` (mode 0600).
 

@@ -29,6 +29,8 @@ class Loaded:
     environments: tuple[str, ...] = ()
     #: Path of a key, such as options.mode -> its line, counted from 1.
     lines: Mapping[str, int] = field(default_factory=dict)
+    #: Side -> connection, and name -> URL, as they are without the environment.
+    rest: tuple[Mapping[str, str], Mapping[str, str]] = field(default_factory=lambda: ({}, {}))
 
 
 def load(path: str | os.PathLike[str], environment: str | None = None, *, yes: bool = False) -> Loaded:
@@ -67,6 +69,7 @@ def loads(text: str, name: str = "<string>", environment: str | None = None, *, 
         warnings=_warnings(config, environment, environments, name, effective),
         environments=tuple(environments),
         lines=_lines(effective),
+        rest=overlay.connections_of(base),
     )
 
 

@@ -89,6 +89,13 @@ def refuse_unchanged(base: Tree, merged: Tree, environment: str) -> None:
         )
 
 
+def connections_of(tree: Tree) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the connection's name of each side, as far as it is given, and the file's own URLs by name."""
+    sides = {side: name for side in ("source", "target") if (name := _connection(tree, side)) is not None}
+    below = ((tree.items or {}).get("connections") or Tree(tree.spot)).items or {}
+    return sides, {name: url.scalar for name, url in below.items() if isinstance(url.scalar, str)}
+
+
 def _connection(tree: Tree, side: str) -> str | None:
     value = locate(tree, (side, "connection"))[1].scalar
     return value if isinstance(value, str) else None
@@ -99,5 +106,4 @@ def _database(tree: Tree, side: str) -> str | None:
     name = _connection(tree, side)
     if name is None:
         return None
-    url = (((tree.items or {}).get("connections") or Tree(tree.spot)).items or {}).get(name)
-    return url.scalar if url is not None and isinstance(url.scalar, str) else name
+    return connections_of(tree)[1].get(name, name)

@@ -12,13 +12,15 @@ from sensei.config import migration as configuration
 from sensei.engines import base
 from sensei.plan import model
 from sensei.runner import desk as desks
-from sensei.runner import script, world
+from sensei.runner import rehearsal, script, world
 from sensei.work import sides
 
 
 def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> tuple[str, model.Plan]:
     """Return the new migration's id and plan."""
     loaded = config.load(path, environment, yes=yes)
+    if environment is not None and not yes:
+        rehearsal.refuse_real(desk, loaded, environment)
     for warning in loaded.warnings:
         desk.screen.say(f"note: {warning}")
     asked = loaded.config
