@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import moves
+import schema_facts_mysql
 import servers
+from schema_shape import Foreign, Shape
 
 Table = tuple[str, str]
 
@@ -23,31 +24,6 @@ _SCHEMAS = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND n.nspn
 _NO_EXTENSION = "NOT EXISTS (SELECT FROM pg_depend e WHERE e.objid = {} AND e.deptype = 'e')"
 
 
-@dataclass(frozen=True, order=True)
-class Foreign:
-    columns: tuple[str, ...]
-    parent: str
-    references: tuple[str, ...]
-    on_delete: str
-    on_update: str
-
-
-@dataclass
-class Shape:
-    """A table's promises in words that both engines share."""
-
-    not_null: dict[str, bool] = field(default_factory=dict)
-    primary: tuple[str, ...] = ()
-    uniques: set[tuple[str, ...]] = field(default_factory=set)
-    #: name -> (columns, with DESC; unique)
-    indexes: dict[str, tuple[tuple[str, ...], bool]] = field(default_factory=dict)
-    foreign: set[Foreign] = field(default_factory=set)
-    checks: list[str] = field(default_factory=list)
-    defaults: set[str] = field(default_factory=set)
-    numbered: set[str] = field(default_factory=set)  #: columns that number their rows
-    position: int | None = None  #: where the numbering stands
-
-
 def tables(end: moves.End, schemas: list[str] | None) -> list[Table]:
     """Tables in their own right: a partitioned table counts, its partitions do not."""
     if isinstance(end, servers.Database):
@@ -56,13 +32,17 @@ def tables(end: moves.End, schemas: list[str] | None) -> list[Table]:
             f" WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND {_SCHEMAS} ORDER BY 1, 2"
         )
         return [(s, t) for s, t in found if schemas is None or s in schemas]
+    if isinstance(end, servers.MysqlDatabase):
+        return schema_facts_mysql.tables(end, schemas)
     return [("", t) for (t,) in _sqlite(end, "SELECT name FROM sqlite_schema WHERE type = 'table'"
             " AND substr(name, 1, 7) NOT IN ('sqlite_', 'sensei_') ORDER BY 1")]  # fmt: skip
 
 
 def is_everyday(end: moves.End, table: Table) -> bool:
     """Tell whether every column is of a type that has to be carried."""
-    if not isinstance(end, servers.Database):
+    if isinstance(end, servers.MysqlDatabase):
+        return schema_facts_mysql.is_everyday(end, table)
+    if isinstance(end, Path):
         return True
     found = end.query(
         "WITH RECURSIVE b AS (SELECT atttypid AS oid FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0"
@@ -75,7 +55,9 @@ def is_everyday(end: moves.End, table: Table) -> bool:
 
 def not_tables(end: moves.End, schemas: list[str] | None) -> list[tuple[str, str]]:
     """Every object beside tables that no migration carries: (kind, name), once for each."""
-    if not isinstance(end, servers.Database):
+    if isinstance(end, servers.MysqlDatabase):
+        return schema_facts_mysql.not_tables(end, schemas)
+    if isinstance(end, Path):
         return [
             (kind, f"{name} on {table}" if kind == "trigger" else name)
             for kind, name, table in _sqlite(
@@ -126,7 +108,9 @@ def owned_sequences(end: servers.Database) -> list[tuple[str, str, str]]:
 
 def shape(end: moves.End, table: Table) -> Shape:
     """A table's promises."""
-    return _shape_postgres(end, table) if isinstance(end, servers.Database) else _shape_sqlite(end, table[1])
+    if isinstance(end, servers.MysqlDatabase):
+        return schema_facts_mysql.shape(end, table)
+    return _shape_sqlite(end, table[1]) if isinstance(end, Path) else _shape_postgres(end, table)
 
 
 def _shape_postgres(end: servers.Database, table: Table) -> Shape:
