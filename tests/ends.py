@@ -17,7 +17,8 @@ Make = Callable[[], End]
 #: Gives the maker of an engine.
 Maker = Callable[[str], Make]
 
-ENGINES = ("postgres", "sqlite", "mysql")
+#: Engines that the product moves between.
+ENGINES = ("postgres", "sqlite")
 
 
 def url(end: End) -> str:

@@ -124,8 +124,9 @@ def _shape_postgres(end: servers.Database, table: Table) -> Shape:
         return list(cursor.fetchall())
 
     try:
-        for column, needed, default, identity in ask(
-            "SELECT attname, attnotnull, pg_get_expr(adbin, adrelid), attidentity FROM pg_attribute a"
+        for column, declared, needed, default, identity in ask(
+            "SELECT attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), attidentity"
+            " FROM pg_attribute a"
             " LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
             " WHERE attrelid = %(t)s::regclass AND attnum > 0 AND NOT attisdropped"
         ):
@@ -133,6 +134,7 @@ def _shape_postgres(end: servers.Database, table: Table) -> Shape:
                 "SELECT typnotnull, typdefault FROM pg_type t JOIN pg_attribute ON atttypid = t.oid WHERE typtype = 'd'"
                 f" AND attrelid = %(t)s::regclass AND attname = {servers.literal(column)}"
             )
+            found.types[column] = declared
             found.not_null[column] = needed or bool(domain and domain[0][0])
             if identity or (default or "").startswith("nextval("):
                 found.numbered.add(column)
@@ -178,6 +180,7 @@ def _shape_sqlite(path: Path, table: str) -> Shape:
     for column, kind, needed, default, key in _sqlite(
         path, 'SELECT name, type, "notnull", dflt_value, pk FROM pragma_table_xinfo(?)', table
     ):
+        found.types[column] = kind
         alias = bool(key) and kind.upper() == "INTEGER"
         found.not_null[column] = bool(needed) or alias
         if key:

@@ -63,11 +63,12 @@ def shape(end: servers.MysqlDatabase, table: Table) -> Shape:
     found = Shape()
     schema, name = (table[0] if table[0] not in ("", "public") else end.name), table[1]
     where = [schema, name]
-    for column, nullable, default, extra in end.query(
-        "SELECT column_name, is_nullable, column_default, extra FROM information_schema.columns"
+    for column, declared, nullable, default, extra in end.query(
+        "SELECT column_name, column_type, is_nullable, column_default, extra FROM information_schema.columns"
         " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
         where,
     ):
+        found.types[column] = declared
         found.not_null[column] = nullable == "NO"
         if "auto_increment" in extra:
             found.numbered.add(column)

@@ -18,6 +18,8 @@ class Foreign:
 class Shape:
     """A table's promises. In MariaDB a unique constraint and a unique index are one: it is in both."""
 
+    #: column -> type as its engine shows it
+    types: dict[str, str] = field(default_factory=dict)
     not_null: dict[str, bool] = field(default_factory=dict)
     primary: tuple[str, ...] = ()
     uniques: set[tuple[str, ...]] = field(default_factory=set)
