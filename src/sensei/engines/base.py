@@ -33,6 +33,7 @@ class Form(StrEnum):
     TEXT = "text"  #: canonical row text: COPY's text form, bytes, any block boundaries
     BINARY = "binary"  #: PostgreSQL's binary COPY, between two PostgreSQL servers
     VALUES = "values"  #: lists of native tuples, between two SQLite files
+    NATIVE = "native"  #: rows as canonical text, each field as two servers of one engine understand it (MySQL)
 
 
 Block = bytes | list[Row]

@@ -185,11 +185,12 @@ def placeholders(sql: str) -> str:
 class MysqlSession:
     """A connection in autocommit mode: transactions are opened and closed by begin, commit and rollback."""
 
-    def __init__(self, connection: Any, purpose: base.Purpose, application: str, database: str) -> None:
-        self.connection = connection
+    def __init__(self, where: address.Address, purpose: base.Purpose, application: str) -> None:
+        self.connection = _open(where, application, str(purpose))
         self.purpose = purpose
         self.application = application
-        self.database = database
+        self.database = where.database
+        self._where = where
         self.mark = secrets.token_hex(16)
         self.number = 0
         self.flavour, self.version = flavour(str(self.rows("SELECT VERSION()")[0][0]))
@@ -257,6 +258,15 @@ class MysqlSession:
         except Exception:  # a connection that is already gone is closed
             pass
 
+    def interrupt(self) -> None:
+        """End the statement that runs in this session, from beside it."""
+        other = _open(self._where, self.application, self.side)
+        try:
+            with translated(self.side), other.cursor() as cursor:
+                cursor.execute(f"KILL QUERY {self.number}")
+        finally:
+            other.close()
+
     def confirm_pinned(self) -> None:
         found = self.rows("SELECT @sensei_session, CONNECTION_ID()")[0]
         if (found[0], int(found[1])) != (self.mark, self.number):
@@ -323,7 +333,7 @@ def _keep_alive(connection: Any) -> None:
 def connect(url: str, purpose: base.Purpose, *, application: str = "sensei") -> MysqlSession:
     """Connect and pin; raises ConnectFailed, Transient, Refused (proxy, read-only target, old), BadInput."""
     where = address.parse(url)
-    session = MysqlSession(_open(where, application, str(purpose)), purpose, application, where.database)
+    session = MysqlSession(where, purpose, application)
     try:
         if session.version < OLDEST[session.flavour]:
             raise errors.Refused(

@@ -1,0 +1,108 @@
+"""What the server says about one table's columns and indexes, as far as reading and loading rows depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sensei import catalog, errors
+from sensei.engines import base
+from sensei.engines.mysql.session import MysqlSession
+
+UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
+GEOMETRIES = frozenset(
+    {
+        "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon",
+        "geometrycollection", "geomcollection",
+    }
+)  # fmt: skip
+INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "year"})
+TIMES = frozenset({"time", "datetime", "timestamp"})
+BLOBS = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as information_schema tells it."""
+
+    name: str
+    word: str  #: DATA_TYPE in lower case: int, varchar, enum …
+    full: str  #: COLUMN_TYPE: int(11) unsigned, enum('a','b') …
+    nullable: bool
+    charset: str
+    collation: str
+    digits: int  #: of a second's fraction
+
+    @property
+    def zerofill(self) -> bool:
+        """Numbers are printed with leading zeros."""
+        return "zerofill" in self.full.lower()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One table."""
+
+    name: catalog.TableName
+    columns: dict[str, Column]  #: by name in lower case: names of columns are not case-sensitive
+    #: Name of each index that holds whole columns in ascending order -> its columns in lower case.
+    indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def column(self, name: str) -> Column:
+        """Return a column; raises UnknownName."""
+        found = self.columns.get(name.lower())
+        if found is None:
+            raise errors.UnknownName(f"the table {self.name} has no column {name}")
+        return found
+
+    def index(self, columns: Sequence[str]) -> str | None:
+        """Return the name of an index over exactly these columns."""
+        wanted = tuple(c.lower() for c in columns)
+        return next((name for name, has in self.indexes.items() if has == wanted), None)
+
+
+def own(session: base.Session) -> MysqlSession:
+    """Return the session as this package's own."""
+    if not isinstance(session, MysqlSession):
+        raise errors.Fault("a session of another engine was handed to MySQL")
+    return session
+
+
+def of(session: base.Session, table: catalog.TableName) -> Facts:
+    """Return a table's facts, asked for once a session; raises UnknownName."""
+    mine = own(session)
+    if table not in mine.known:
+        mine.known[table] = _ask(mine, table)
+    found: Facts = mine.known[table]
+    return found
+
+
+def _ask(session: MysqlSession, table: catalog.TableName) -> Facts:
+    where = [table.schema or session.database, table.name]
+    columns = session.rows(
+        "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, COLLATION_NAME,"
+        " DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?"
+        " ORDER BY ORDINAL_POSITION",
+        where,
+    )
+    if not columns:
+        raise errors.UnknownName(f"there is no table {table}")
+    indexes: dict[str, list[str | None]] = {}
+    for name, column, prefix, order in session.rows(
+        "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART, COLLATION FROM information_schema.STATISTICS"
+        " WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND INDEX_TYPE = 'BTREE' ORDER BY INDEX_NAME, SEQ_IN_INDEX",
+        where,
+    ):
+        whole = column is not None and prefix is None and order == "A"
+        indexes.setdefault(str(name), []).append(str(column).lower() if whole else None)
+    return Facts(
+        table,
+        {
+            str(name).lower(): Column(
+                str(name), str(word).lower(), str(full), nullable == "YES", str(charset or ""), str(collation or ""),
+                int(digits or 0),
+            )
+            for name, word, full, nullable, charset, collation, digits in columns
+        },
+        {name: tuple(c for c in has if c is not None) for name, has in indexes.items() if None not in has},
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""The rows of a MariaDB or MySQL table: what it is cut along, reading, loading, counting, and who else wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+
+from sensei import catalog
+from sensei.engines import base
+from sensei.engines.mysql import facts, load, names, quiet, read
+
+#: Types whose order in an index is the order of their comparison with a constant, and whose text reads back exactly.
+_ORDERED = frozenset(
+    {
+        "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "double", "char", "varchar", "binary",
+        "varbinary", "date", "time", "datetime", "timestamp", "year", "uuid", "inet4", "inet6",
+    }
+)  # fmt: skip
+
+
+class Rows:
+    """Fills the port `base.Rows`."""
+
+    def key(self, table: catalog.Table) -> base.ChunkKey:
+        for columns in _candidates(table):
+            found = [table.column(c) for c in columns]
+            if all(not c.nullable and _word(c.native) in _ORDERED for c in found):
+                return base.ChunkKey("columns", tuple(columns), tuple(c.native for c in found))
+        return base.ChunkKey("whole")
+
+    def boundary(
+        self,
+        session: base.Session,
+        table: catalog.TableName,
+        key: base.ChunkKey,
+        after: base.KeyValue | None,
+        rows: int,
+    ) -> base.KeyValue | None:
+        if key.kind != "columns":
+            return None
+        known = facts.of(session, table)
+        where, params = read.range_sql(known, key, after, None)
+        columns = ", ".join(names.quote(known.column(c).name) for c in key.columns)
+        found = session.rows(
+            f"SELECT {columns}{read.source(known, key)}{where}{read.order(known, key)} LIMIT 1 OFFSET {int(rows) - 1}",
+            params,
+        )
+        return tuple(str(v) if isinstance(v, Decimal) else v for v in found[0]) if found else None
+
+    def read(self, session: base.Session, spec: base.ReadSpec, form: base.Form) -> Iterator[base.Block]:
+        return read.read(session, spec, form)
+
+    def load(self, session: base.Session, spec: base.LoadSpec, form: base.Form, blocks: Iterable[base.Block]) -> int:
+        return load.load(session, spec, form, blocks)
+
+    def count(self, session: base.Session, table: catalog.TableName) -> int:
+        return int(session.rows(f"SELECT COUNT(*) FROM {names.qualified(table)}")[0][0])
+
+    def marker(self, session: base.Session) -> str:
+        return quiet.marker(session)
+
+    def suspects(
+        self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
+    ) -> list[catalog.TableName]:
+        return quiet.suspects(session, marker, tables)
+
+    def written(
+        self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
+    ) -> list[catalog.TableName]:
+        return quiet.certain(session, marker, tables)
+
+    def profile(self, session: base.Session, table: catalog.Table) -> dict[str, base.ColumnFacts]:
+        return {}
+
+
+def _candidates(table: catalog.Table) -> Iterator[Sequence[str]]:
+    """Yield the column lists that are unique, best first."""
+    if table.primary is not None:
+        yield table.primary.columns
+    for key in table.uniques:
+        yield key.columns
+    for index in table.indexes:
+        plain = [c.name for c in index.columns if c.name is not None and not c.descending and c.prefix is None]
+        if index.unique and index.valid and index.method == "btree" and len(plain) == len(index.columns):
+            yield plain
+
+
+def _word(native: str) -> str:
+    return native.lower().split("(")[0].split(" ")[0]
