@@ -144,14 +144,15 @@ def _sequences(
     Identity columns bring their own; those of serial columns and stand-alone ones are created before the tables
     that draw from them.
     """
-    names = {t.name for t in chosen}
+    planned = {t.name: t for t in chosen}
+    there = {t.name for t in source.catalog.tables}
     result: list[tuple[catalog.Sequence, str]] = []
     for sequence in source.catalog.sequences:
         if sequence.owner is not None:
             owner, column_name = sequence.owner
-            table = next((t for t in chosen if t.name == owner), None)
-            if table is None or owner not in names:
-                if owner not in {t.name for t in source.catalog.tables}:
+            table = planned.get(owner)
+            if table is None:
+                if owner not in there:
                     continue
                 mapper.left.append(
                     model.NotMigrated("sequence", str(sequence.name), f"it belongs to {owner}, which stays behind")
