@@ -217,8 +217,13 @@ def _refuse_collisions(
 
 def _others(found: catalog.Catalog) -> list[model.NotMigrated]:
     def full(other: catalog.Other) -> str:
-        # Triggers, policies and rules bear names that are only their table's.
-        if other.table is None or other.name.endswith(other.table.name):
+        # Triggers, policies and rules bear names that are only their table's; some names end with their table's.
+        table = other.table
+        if (
+            table is None
+            or other.name in (str(table), table.name)
+            or other.name.endswith((f" {table}", f" {table.name}"))
+        ):
             return other.name
         return f"{other.name} on {other.table}"
 
