@@ -111,10 +111,15 @@ def test_a_wrong_url_is_refused_and_never_shown(files: Case, address: str, exit_
     assert cli_case.leaks(files, "s3cret") == []
 
 
-def test_mysql_is_understood_and_not_there_yet(files: Case) -> None:
-    files.run("connections", "add", "old", "mysql://root:${PW}@127.0.0.1/shop")
+@pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
+def test_a_mysql_server_that_is_down_or_a_url_without_a_database_is_told(files: Case, scheme: str) -> None:
+    files.run("connections", "add", "old", f"{scheme}://root:${{PW}}@127.0.0.1:1/shop")
     words = ["migrations", "create", "--config", files.file({"source": {"connection": "old"}})]
-    refusal(files, words, "not_yet", 3, "MySQL", env={"PW": "x"})
+    refusal(files, words, "connect_failed", 5, "source old", "refused", env={"PW": "s3cret"})
+    files.run("connections", "add", "bare", f"{scheme}://root:${{PW}}@127.0.0.1:1/")
+    words = ["migrations", "create", "--config", files.file({"source": {"connection": "bare"}})]
+    refusal(files, words, "bad_input", 2, "names no database", env={"PW": "s3cret"})
+    assert cli_case.leaks(files, "s3cret") == []
 
 
 def test_a_server_that_is_down_is_told_with_its_side_and_name(between_postgres: Case) -> None:

@@ -21,22 +21,25 @@ def _sqlite() -> base.Engine:
     return sqlite.engine()
 
 
+def _mysql() -> base.Engine:
+    from sensei.engines import mysql
+
+    return mysql.engine()
+
+
 #: URL scheme -> factory. Drivers are imported by the factory, so that nobody pays for an engine not in use.
 ENGINES: dict[str, Callable[[], base.Engine]] = {
     "postgresql": _postgres,
     "postgres": _postgres,
+    "mysql": _mysql,
+    "mariadb": _mysql,
     "sqlite": _sqlite,
 }
 
 
 def for_url(url: str) -> base.Engine:
-    """Return the engine that a URL names; raises BadInput for an unknown one and NotYet for MySQL and MariaDB."""
+    """Return the engine that a URL names; raises BadInput for an unknown one."""
     scheme = urlsplit(url).scheme.lower()
-    if scheme in ("mysql", "mariadb"):
-        raise errors.NotYet(
-            f"{scheme}:// is understood, but this version does not reach MySQL or MariaDB yet",
-            hint="use postgresql:// or sqlite:///file",
-        )
     factory = ENGINES.get(scheme)
     if factory is None:
         raise errors.BadInput(
@@ -48,4 +51,4 @@ def for_url(url: str) -> base.Engine:
 
 def by_name(name: str) -> base.Engine:
     """Return an engine by the name that plans remember it by."""
-    return {"postgres": _postgres, "sqlite": _sqlite}[name]()
+    return {"postgres": _postgres, "mysql": _mysql, "sqlite": _sqlite}[name]()

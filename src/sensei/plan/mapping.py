@@ -86,8 +86,7 @@ class Mapper:
         return self.config.tables.get(str(name)) or self.config.tables.get(name.name)
 
     def _check_configured(self, found: catalog.Catalog) -> None:
-        # The first of a name counts, as it does where tables are mapped.
-        known = {n: t for t in reversed(found.tables) for n in (str(t.name), t.name.name)}
+        known = {str(t.name) for t in found.tables} | {t.name.name for t in found.tables}
         for name, mapping in self.config.tables.items():
             if name not in known:
                 raise errors.UnknownName(
@@ -95,9 +94,9 @@ class Mapper:
                     hint="look at the names with: sensei migrations plan ID",
                     table=name,
                 )
-            columns = {c.name for c in known[name].columns}
+            table = next(t for t in found.tables if name in (str(t.name), t.name.name))
             for column in mapping.columns:
-                if column not in columns:
+                if column not in {c.name for c in table.columns}:
                     raise errors.UnknownName(
                         f"tables.{name}.columns.{column}: the table has no column of that name",
                         table=name,
@@ -213,8 +212,9 @@ class Mapper:
         for form in self.source.capabilities.reads:
             if form not in self.target.capabilities.loads:
                 continue
-            if form is base.Form.BINARY and any(self._own_native(p) != p.target_native for p in plans):
-                continue  # binary values are only understood by the very same type
+            alike = form in (base.Form.BINARY, base.Form.NATIVE)
+            if alike and any(self._own_native(p) != p.target_native for p in plans):
+                continue  # such values are only understood by the very same type
             return form
         raise errors.Fault(f"{source.name}: source and target share no form of rows")
 

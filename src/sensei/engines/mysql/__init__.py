@@ -1,1 +1,51 @@
-"""MariaDB and MySQL as two flavours of one engine."""
+"""MariaDB and MySQL as two flavours of one engine, put together from its parts."""
+
+from __future__ import annotations
+
+from sensei.engines import base
+from sensei.engines.mysql import ddl, fence, introspect, names, rows, session, undo
+
+CAPABILITIES = base.Capabilities(
+    transactional_ddl=False,
+    keys_after_load=True,
+    single_writer=False,
+    has_schemas=True,
+    enforced_types=True,
+    reads=(base.Form.NATIVE, base.Form.TEXT),
+    loads=(base.Form.NATIVE, base.Form.TEXT),
+    max_identifier_bytes=None,
+    case_sensitive_names=True,  # of tables; each server says for itself
+    max_identifier_characters=names.MAX_NAME,
+    index_names_per_table=True,
+    foreign_key_names_per_table=False,
+    one_identity=True,
+    set_default=False,
+    deferrable=False,
+    case_sensitive_columns=False,
+    max_comment=1024,
+)
+
+#: Two of the longest names and three numbers fit into a key's 3,072 bytes. Names compare by their bytes.
+LEDGER_WORDS = base.LedgerWords(
+    identifier="VARCHAR(128)",
+    name="VARCHAR(600)",
+    text="LONGTEXT",
+    options=f" ENGINE=InnoDB ROW_FORMAT=DYNAMIC {ddl.BINARY}",
+    share=" LOCK IN SHARE MODE",  # both flavours know it; FOR SHARE is MySQL's alone
+)
+
+
+def engine() -> base.Engine:
+    """Return the engine behind mysql:// and mariadb:// URLs."""
+    return base.Engine(
+        name="mysql",
+        capabilities=CAPABILITIES,
+        connect=session.connect,
+        introspect=introspect.Introspect(),
+        ddl=ddl.DDL(),
+        undo=undo.Undo(),
+        rows=rows.Rows(),
+        ledger_prefix=names.OWN_PREFIX,
+        ledger_words=LEDGER_WORDS,
+        fence=fence.Fence(),
+    )

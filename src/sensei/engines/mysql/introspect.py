@@ -135,9 +135,20 @@ class Introspect:
 
 
 def _touches(definition: str, tables: set[tuple[str, str]]) -> bool:
-    """Tell whether a view's definition, in which the server writes every name in full, names one of the tables."""
-    pairs = re.findall(r"`((?:[^`]|``)*)`\.`((?:[^`]|``)*)`", definition)
-    return any((a.replace("``", "`"), b.replace("``", "`")) in tables for a, b in pairs)
+    """Tell whether a view's definition names one of the tables.
+
+    The server writes each with its database, in quotes or without, as it was set when the view was made.
+    """
+    pairs = _PAIR.findall(definition)
+    return any((_bare(a), _bare(b)) in tables for a, b in pairs)
+
+
+_NAME = r"`(?:[^`]|``)*`|[\w$\x80-\uffff]+"
+_PAIR = re.compile(rf"({_NAME})\.({_NAME})")
+
+
+def _bare(name: str) -> str:
+    return name[1:-1].replace("``", "`") if name.startswith("`") else name
 
 
 def _hashable(column: str, word: str) -> str:

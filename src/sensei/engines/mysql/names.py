@@ -16,8 +16,9 @@ EVIDENCE_PREFIX = "sensei_evidence_"
 
 SYSTEM = ("information_schema", "mysql", "performance_schema", "sys")
 
-_ESCAPES = {"\\": "\\\\", "'": "''", "\0": "\\0", "\x1a": "\\Z"}
-_SPECIAL = re.compile(r"[\\'\0\x1a]")
+# Line breaks too: a statement in a script stays on its line, in comments as well.
+_ESCAPES = {"\\": "\\\\", "'": "''", "\0": "\\0", "\x1a": "\\Z", "\n": "\\n", "\r": "\\r"}
+_SPECIAL = re.compile(r"[\\'\0\x1a\n\r]")
 
 
 def quote(name: str) -> str:

@@ -56,6 +56,14 @@ class Rows:
     def count(self, session: base.Session, table: catalog.TableName) -> int:
         return int(session.rows(f"SELECT COUNT(*) FROM {names.qualified(table)}")[0][0])
 
+    def recount(
+        self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]
+    ) -> dict[catalog.TableName, base.Recount]:
+        # Counted first: what is written while it counts is then a suspect too.
+        counted = {table: self.count(session, table) for table in tables}
+        suspects = set(self.suspects(session, marker, tables))
+        return {table: base.Recount(rows, table in suspects) for table, rows in counted.items()}
+
     def marker(self, session: base.Session) -> str:
         return quiet.marker(session)
 
