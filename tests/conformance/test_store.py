@@ -17,7 +17,7 @@ import pytest
 
 import sensei
 from sensei import errors, journal, states
-from sensei.journal import keys
+from sensei.journal import keys, schema
 from sensei.states import State, StepState
 
 ACTOR = journal.Actor("anna", "host1", "sensei migrations start mig_1")
@@ -574,9 +574,21 @@ def test_a_process_killed_around_a_journal_write_leaves_all_of_it_or_nothing(
 
 def test_a_store_made_by_a_newer_sensei_is_refused_naming_both_versions(place: Place, store: journal.Store) -> None:
     place.query("UPDATE meta SET value = '999'")
-    with pytest.raises(errors.StoreFailed, match=r"999.*1") as caught:
+    with pytest.raises(errors.StoreFailed, match=rf"999.*{schema.VERSION}") as caught:
         place.open()
     assert "upgrade Sensei" in caught.value.hint
+
+
+def test_a_store_of_the_first_version_is_brought_up_with_its_migrations(place: Place, store: journal.Store) -> None:
+    store.transition(ID, State.RUNNING, ACTOR)
+    before = store.migration(ID)
+    store.close()
+    place.query("ALTER TABLE migrations ADD COLUMN updated_at text NOT NULL DEFAULT '2020-01-01T00:00:00.000000+00:00'")
+    place.query("UPDATE meta SET value = '1' WHERE name = 'schema_version'")
+    with place.open() as again:
+        assert again.migration(ID) == before
+        assert again.append(ID, "note", {}, ACTOR).at == again.migration(ID).updated_at
+        assert again.verify(ID) == []
 
 
 def test_a_name_that_looks_like_sql_is_only_a_name(store: journal.Store) -> None:

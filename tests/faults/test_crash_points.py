@@ -17,9 +17,9 @@ _ALONE = (
 #: Of these, the last passing gets one too.
 _LAST = ("chunk:", "journal:transition")
 #: Passed by the clock as well, so not every run passes them as often.
-_TIMED = "journal:progress"
+_TIMED = ("journal:progress", "script:")
 #: After a death before it, the next run passes it only further on: out of turn.
-_OUT_OF_TURN = ("chunk:", "script:", "ledger:plan_chunks", "journal:step_begun:copy", "journal:step_done:copy", _TIMED)
+_OUT_OF_TURN = ("chunk:", "ledger:plan_chunks", "journal:step_begun:copy", "journal:step_done:copy", *_TIMED)
 
 
 def _learn(bench: crash_cases.Bench) -> tuple[list[str], list[str]]:

@@ -147,9 +147,22 @@ def test_opening_a_file_store_loads_neither_postgres_nor_cryptography(tmp_path: 
     assert done.stdout.strip() == "[]"
 
 
+def test_an_event_leaves_the_migrations_row_and_its_plan_alone(tmp_path: Path) -> None:
+    with journal.open_store(_url(tmp_path / "sensei.db"), tmp_path) as store:
+        store.create_migration("mig_1", "shop", None, "", "", {}, ACTOR)
+        connection = sqlite3.connect(tmp_path / "sensei.db")
+        with connection:
+            connection.execute(
+                "CREATE TRIGGER untouched BEFORE UPDATE ON migrations BEGIN SELECT RAISE(ABORT, 'written anew'); END"
+            )
+        connection.close()
+        event = store.append("mig_1", "note", {}, ACTOR)
+        assert store.migration("mig_1").updated_at == event.at
+
+
 def test_a_change_of_what_the_store_is_made_of_comes_with_a_new_version() -> None:
     from sensei.journal import events
 
     made = {engine: events.digest("\n".join(schema.statements(engine)))[:16] for engine in ("sqlite", "postgres")}
     # Changed? Raise schema.VERSION, add the way up to schema._UPGRADES, then put the new digests here.
-    assert (schema.VERSION, made) == (1, {"sqlite": "1f005c8eff30534c", "postgres": "5f9178e92a4cc520"})
+    assert (schema.VERSION, made) == (2, {"sqlite": "74fcb8a3d23dba26", "postgres": "d19447bfb4309c02"})

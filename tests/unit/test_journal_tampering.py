@@ -21,7 +21,7 @@ COLUMNS = (
     "signer", "signature", "migration_id",
 )  # fmt: skip
 ROW = ("name", "environment", "status", "returns_to", "config_text", "config_digest", "plan", "created_at",
-       "updated_at", "source_label", "target_label")  # fmt: skip
+       "source_label", "target_label")  # fmt: skip
 
 _VALUES = st.none() | st.integers(-(2**62), 2**62) | st.floats() | st.text(max_size=20) | st.binary(max_size=20)
 

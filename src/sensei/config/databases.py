@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 from typing import Annotated
 
 import pydantic
 
 from sensei.config.fields import Name, Section, Words
+
+
+@functools.lru_cache(maxsize=8)
+def _sorted_out(patterns: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the plain names among globs, and the rest: thousands of names are looked up, not tried one by one."""
+    globs = tuple(p for p in patterns if set(p) & set("*?["))
+    return frozenset(patterns) - frozenset(globs), globs
 
 
 class Source(Section):
@@ -26,7 +34,10 @@ class Source(Section):
 
         def matches(patterns: tuple[str, ...]) -> bool:
             names = (table, f"{schema}.{table}")
-            return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
+            plain, globs = _sorted_out(patterns)
+            return not plain.isdisjoint(names) or any(
+                fnmatch.fnmatchcase(name, pattern) for pattern in globs for name in names
+            )
 
         return matches(self.include_tables) and not matches(self.exclude_tables)
 

@@ -384,6 +384,13 @@ class Ledger(ledger_attempts.Attempts):
             )
         ]
 
+    def applied_by_table(self, session: base.Session) -> dict[str, list[Applied]]:
+        """Return every chunk that is in the target, by table; a table without one is not there."""
+        found: dict[str, list[Applied]] = {}
+        for one in self.applied(session):
+            found.setdefault(one.table, []).append(one)
+        return found
+
     # -- quarantine
 
     def quarantine(self, session: base.Session, attempt: int, rejected: Sequence[Rejected]) -> None:

@@ -73,7 +73,6 @@ def append(
         "UPDATE heads SET seq = ?, hash = ?, signer = ?, signature = ? WHERE migration_id = ?",
         (seq, hash_, ring.fingerprint, head_signature, migration),
     )
-    tx.run("UPDATE migrations SET updated_at = ? WHERE id = ?", (at, migration))
     return events.Event(seq, events.from_text(at), actor, kind, json.loads(body), prev_hash, hash_, ring.fingerprint)
 
 

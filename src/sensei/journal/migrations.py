@@ -14,9 +14,15 @@ from sensei.states import State
 
 CREATED, REPLANNED, TRANSITION = "created", "replanned", "transition"
 
+_STORED = (
+    "id, name, environment, status, returns_to, config_text, config_digest, plan, created_at, source_label, "
+    "target_label"
+)
+#: The time of the latest event is read from the journal: kept in the row, each of thousands of events would write the
+#: row anew, and a plan of megabytes with it.
 _COLUMNS = (
-    "id, name, environment, status, returns_to, config_text, config_digest, plan, created_at, updated_at, "
-    "source_label, target_label"
+    f"{_STORED}, (SELECT e.at FROM events e WHERE e.migration_id = migrations.id ORDER BY e.seq DESC LIMIT 1)"
+    " AS updated_at"
 )
 
 
@@ -77,7 +83,6 @@ def insert(tx: database.Tx, migration: Migration) -> None:
     """Write a new row; raises BadInput if the id is taken."""
     if tx.one("SELECT 1 FROM migrations WHERE id = ?", (migration.id,)) is not None:
         raise errors.BadInput(f"there is a migration {migration.id} already")
-    at = events.to_text(migration.created_at)
     values = (
         migration.id,
         migration.name,
@@ -87,12 +92,11 @@ def insert(tx: database.Tx, migration: Migration) -> None:
         migration.config_text,
         migration.config_digest,
         events.canonical(migration.plan),
-        at,
-        at,
+        events.to_text(migration.created_at),
         migration.source_label,
         migration.target_label,
     )
-    tx.run(f"INSERT INTO migrations ({_COLUMNS}) VALUES ({', '.join('?' * len(values))})", values)
+    tx.run(f"INSERT INTO migrations ({_STORED}) VALUES ({', '.join('?' * len(values))})", values)
 
 
 def replan(tx: database.Tx, migration: str, text: str, digest: str, plan: Mapping[str, Any]) -> None:
@@ -117,8 +121,8 @@ def _seal(row: database.Row) -> dict[str, Any]:
         "config_digest": row[6],
         "config_text_digest": events.digest(str(row[5])),
         "plan_digest": events.digest(str(row[7])),
-        "source_label": row[10],
-        "target_label": row[11],
+        "source_label": row[9],
+        "target_label": row[10],
     }
 
 
@@ -221,8 +225,6 @@ def problems(tx: database.Tx, migration: str, chain: list[events.Event]) -> list
             found.append(f"the {name.removesuffix('_digest').replace('_', ' ')} differs from what was journaled")
     if chain and row[8] != events.to_text(chain[0].at):
         found.append("the time of creation differs from what was journaled")
-    if chain and row[9] != events.to_text(chain[-1].at):
-        found.append("the time of the last update differs from what was journaled")
     return found
 
 
@@ -247,9 +249,9 @@ def _read(row: database.Row) -> Migration:
         config_digest=row[6],
         plan=json.loads(row[7]),
         created_at=events.from_text(row[8]),
-        updated_at=events.from_text(row[9]),
-        source_label=row[10],
-        target_label=row[11],
+        source_label=row[9],
+        target_label=row[10],
+        updated_at=events.from_text(row[11]),
     )
 
 

@@ -8,7 +8,7 @@ from sensei import errors, states
 from sensei.journal import database
 
 #: Raised with every change to what this module makes, `states.TRANSITIONS` included; see `_UPGRADES`.
-VERSION = 1
+VERSION = 2
 
 TABLES = (
     "CREATE TABLE meta (name text PRIMARY KEY, value text NOT NULL)",
@@ -23,8 +23,7 @@ TABLES = (
     plan text NOT NULL,
     source_label text NOT NULL,
     target_label text NOT NULL,
-    created_at text NOT NULL,
-    updated_at text NOT NULL
+    created_at text NOT NULL
 )""",
     """CREATE TABLE events (
     migration_id text NOT NULL REFERENCES migrations (id),
@@ -120,8 +119,11 @@ def _postgres_rules() -> Iterator[str]:
     yield ("CREATE TRIGGER migrations_move BEFORE UPDATE OF status ON migrations FOR EACH ROW EXECUTE FUNCTION move()")
 
 
-#: version -> statements that lead from it to the next; empty while there is only one version.
-_UPGRADES: dict[int, tuple[str, ...]] = {}
+#: version -> statements that lead from it to the next.
+_UPGRADES: dict[int, tuple[str, ...]] = {
+    # The time of the latest event is read from the journal.
+    1: ("ALTER TABLE migrations DROP COLUMN updated_at",),
+}
 
 
 def prepare(db: database.Database, engine: str) -> None:

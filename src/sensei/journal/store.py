@@ -98,7 +98,7 @@ class Store:
             migrations.insert(tx, row)
             chain.start(tx, id)
             first = self._append(tx, id, migrations.CREATED, migrations.sealed(tx, id), actor)
-            tx.run("UPDATE migrations SET created_at = updated_at WHERE id = ?", (id,))
+            tx.run("UPDATE migrations SET created_at = ? WHERE id = ?", (events.to_text(first.at), id))
             return first
 
         self._journal(id, migrations.CREATED, work)

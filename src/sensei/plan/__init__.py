@@ -144,14 +144,15 @@ def _sequences(
     Identity columns bring their own; those of serial columns and stand-alone ones are created before the tables
     that draw from them.
     """
-    names = {t.name for t in chosen}
+    planned = {t.name: t for t in chosen}
+    there = {t.name for t in source.catalog.tables}
     result: list[tuple[catalog.Sequence, str]] = []
     for sequence in source.catalog.sequences:
         if sequence.owner is not None:
             owner, column_name = sequence.owner
-            table = next((t for t in chosen if t.name == owner), None)
-            if table is None or owner not in names:
-                if owner not in {t.name for t in source.catalog.tables}:
+            table = planned.get(owner)
+            if table is None:
+                if owner not in there:
                     continue
                 mapper.left.append(
                     model.NotMigrated("sequence", str(sequence.name), f"it belongs to {owner}, which stays behind")
@@ -216,8 +217,13 @@ def _refuse_collisions(
 
 def _others(found: catalog.Catalog) -> list[model.NotMigrated]:
     def full(other: catalog.Other) -> str:
-        # Triggers, policies and rules bear names that are only their table's.
-        if other.table is None or other.name.endswith(other.table.name):
+        # Triggers, policies and rules bear names that are only their table's; some names end with their table's.
+        table = other.table
+        if (
+            table is None
+            or other.name in (str(table), table.name)
+            or other.name.endswith((f" {table}", f" {table.name}"))
+        ):
             return other.name
         return f"{other.name} on {other.table}"
 

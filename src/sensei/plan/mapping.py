@@ -86,7 +86,8 @@ class Mapper:
         return self.config.tables.get(str(name)) or self.config.tables.get(name.name)
 
     def _check_configured(self, found: catalog.Catalog) -> None:
-        known = {str(t.name) for t in found.tables} | {t.name.name for t in found.tables}
+        # The first of a name counts, as it does where tables are mapped.
+        known = {n: t for t in reversed(found.tables) for n in (str(t.name), t.name.name)}
         for name, mapping in self.config.tables.items():
             if name not in known:
                 raise errors.UnknownName(
@@ -94,9 +95,9 @@ class Mapper:
                     hint="look at the names with: sensei migrations plan ID",
                     table=name,
                 )
-            table = next(t for t in found.tables if name in (str(t.name), t.name.name))
+            columns = {c.name for c in known[name].columns}
             for column in mapping.columns:
-                if column not in {c.name for c in table.columns}:
+                if column not in columns:
                     raise errors.UnknownName(
                         f"tables.{name}.columns.{column}: the table has no column of that name",
                         table=name,

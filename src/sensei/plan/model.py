@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,10 +133,28 @@ class Plan:
 
     def table(self, table_id: str) -> TablePlan:
         """Return the table of that id; raises KeyError."""
-        for table in self.tables:
-            if table.id == table_id:
-                return table
-        raise KeyError(table_id)
+        return self._tables[table_id]
+
+    def sequence(self, name: str) -> catalog.Sequence:
+        """Return the sequence of that name on the target, `schema.name`; raises KeyError."""
+        return self._sequences[name]
+
+    def sequence_of(self, origin: str) -> catalog.TableName | None:
+        """Return the name on the target of a source's sequence, or None where no step creates it."""
+        return self._sequence_names.get(origin)
+
+    # Looked up for each of thousands of steps.
+    @functools.cached_property
+    def _tables(self) -> dict[str, TablePlan]:
+        return {t.id: t for t in self.tables}
+
+    @functools.cached_property
+    def _sequences(self) -> dict[str, catalog.Sequence]:
+        return {str(s.name): s for s in self.sequences}
+
+    @functools.cached_property
+    def _sequence_names(self) -> dict[str, catalog.TableName]:
+        return {origin: self._sequences[name].name for name, origin in self.sequence_sources.items()}
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON-able data."""

@@ -15,6 +15,7 @@ class Names:
         self.capabilities = engine.capabilities
         self.case_sensitive = self.capabilities.case_sensitive_names if case_sensitive is None else case_sensitive
         self.taken: set[tuple[str, str]] = set()
+        self._counted: dict[tuple[str, str], int] = {}
 
     def fold(self, name: str) -> str:
         """Return what the target compares names of tables by."""
@@ -56,10 +57,13 @@ class Names:
 
     def free(self, schema: str, wish: str) -> str:
         """Return the wished name, or one derived from it that fits and is free; marks it as used."""
-        name, n = self.shorten(wish), 1
+        name = self.shorten(wish)
+        # Counted on from where the last one of this name left off: thousands of tables may share an index's name.
+        n = self._counted.get((schema, wish), 1)
         while (schema, self.fold(name)) in self.taken:
             n += 1
             name = self.shorten(f"{wish}_{n}")
+        self._counted[schema, wish] = n
         self.take(schema, name)
         return name
 

@@ -61,7 +61,7 @@ def _object_name(plan: model.Plan, step: model.Step) -> catalog.TableName:
     if step.kind == "create_schema":
         return catalog.TableName("", step.object)
     if step.kind == "create_sequence":
-        return next(s.name for s in plan.sequences if str(s.name) == step.object)
+        return plan.sequence(step.object).name
     return plan.table(step.table or "").target.name
 
 
@@ -84,7 +84,7 @@ def _create_schema(ctx: Context, step: model.Step) -> Facts:
 
 
 def _create_sequence(ctx: Context, step: model.Step) -> Facts:
-    sequence = next(s for s in ctx.plan.sequences if str(s.name) == step.object)
+    sequence = ctx.plan.sequence(step.object)
     return _create(ctx, step, "sequence", sequence.name, ctx.target.engine.ddl.create(sequence))
 
 

@@ -113,14 +113,9 @@ def prime(ctx: Context, step: model.Step) -> Facts:
     plan = ctx.plan.table(step.table or "")
     renamed = {c.name: t.name for c, t in zip(plan.source.columns, plan.target.columns, strict=True)}
     sequences = []
-    targets = {origin: name for name, origin in ctx.plan.sequence_sources.items()}
-    for origin, sequence in ctx.positions().items():
-        if sequence.owner is None or sequence.owner[0] != plan.source.name:
-            continue
-        name = sequence.name
-        if origin in targets:
-            name = next(s.name for s in ctx.plan.sequences if str(s.name) == targets[origin])
-        sequences.append(dataclasses.replace(sequence, name=name, owner=(plan.target.name, renamed[sequence.owner[1]])))
+    for column, sequence in ctx.positions_of(plan.source.name):
+        name = ctx.plan.sequence_of(str(sequence.name)) or sequence.name
+        sequences.append(dataclasses.replace(sequence, name=name, owner=(plan.target.name, renamed[column])))
     for statement in ctx.target.engine.ddl.prime(plan.target, sequences):
         ctx.target_session.run(statement)
     return {"positions": {str(s.name): s.last_value for s in sequences}}
@@ -128,7 +123,7 @@ def prime(ctx: Context, step: model.Step) -> Facts:
 
 def prime_sequence(ctx: Context, step: model.Step) -> Facts:
     """Put a stand-alone sequence where the source's stands."""
-    sequence = next(s for s in ctx.plan.sequences if str(s.name) == step.object)
+    sequence = ctx.plan.sequence(step.object)
     now = ctx.positions().get(ctx.plan.sequence_sources[step.object], sequence)
     moved = dataclasses.replace(now, name=sequence.name, owner=None)
     for statement in ctx.target.engine.ddl.prime_alone(moved):

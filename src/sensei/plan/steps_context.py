@@ -31,6 +31,7 @@ class Context:
     #: Told of rows that a constraint turns out after the load: table, rows, constraint.
     turned_out: Callable[[str, int, str], None] = lambda table, rows, reason: None
     _positions: dict[str, catalog.Sequence] | None = field(default=None, repr=False)
+    _owned: dict[catalog.TableName, list[tuple[str, catalog.Sequence]]] = field(default_factory=dict, repr=False)
 
     def positions(self) -> dict[str, catalog.Sequence]:
         """Return the source's sequences as they stand now, by name; read once."""
@@ -38,4 +39,13 @@ class Context:
             with sides.told("source", self.source.name):
                 found = self.source.engine.introspect.catalog(self.source_session, self.plan.schemas)
             self._positions = {str(s.name): s for s in found.sequences}
+            for sequence in found.sequences:
+                if sequence.owner is not None:
+                    table, column = sequence.owner
+                    self._owned.setdefault(table, []).append((column, sequence))
         return self._positions
+
+    def positions_of(self, table: catalog.TableName) -> list[tuple[str, catalog.Sequence]]:
+        """Return (column, sequence) for each column of a source table that draws from a sequence of its own."""
+        self.positions()
+        return self._owned.get(table, [])

@@ -109,6 +109,7 @@ def source_differences(
     """
     rows, counts, contents = ends.source.engine.rows, [], []
     names = [t.source.name for t in plan.tables]
+    told: set[str] = set()  # tables of which a difference is known
     with sides.told("source", ends.source.name):
         found = ends.source.engine.introspect.catalog(ends.source_session, plan.schemas)
         there = {t.name for t in found.tables}
@@ -117,16 +118,20 @@ def source_differences(
         for name in names:
             if name not in there:
                 counts.append(f"source table {name} is gone")
+                told.add(str(name))
                 continue
             now, was = recounted[name].rows, before.source.rows[str(name)]
             if now != was:
                 counts.append(f"source table {name}: had {was} rows, has {now}")
+                told.add(str(name))
     wanted = there if only is None else there & set(only)
     tasks, whole = _check_tasks(plan, before, ends, book, {str(n) for n in wanted})
-    contents += _read_again(tasks, workers)
+    for table, difference in _read_again(tasks, workers):
+        contents.append(difference)
+        told.add(table)
     for name in names:
         suspect = name in recounted and recounted[name].suspect
-        if suspect and str(name) not in whole and not any(str(name) in d for d in (*counts, *contents)):
+        if suspect and str(name) not in whole and str(name) not in told:
             contents.append(
                 f"source table {name}: written since the fingerprint, and not wholly copied, so its content"
                 " can't be compared"
@@ -184,12 +189,15 @@ def _check_tasks(
     return tasks, whole
 
 
-def _read_again(tasks: list[copier.CheckTask], workers: int) -> list[str]:
+def _read_again(tasks: list[copier.CheckTask], workers: int) -> list[tuple[str, str]]:
+    """Return (table, difference in words) of each chunk that is not what was copied."""
     if len(tasks) <= _ALONE:
-        return [d for d in map(copier.check_chunk, tasks) if d]
-    pool: Executor
-    with executor.local(workers) as pool:
-        return [d for d in pool.map(copier.check_chunk, tasks) if d]
+        found = [copier.check_chunk(task) for task in tasks]
+    else:
+        pool: Executor
+        with executor.local(workers) as pool:
+            found = list(pool.map(copier.check_chunk, tasks))
+    return [(task.table, words) for task, words in zip(tasks, found, strict=True) if words]
 
 
 def target_differences(

@@ -121,7 +121,7 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
         desk.store.transition(
             migration, State.ROLLED_BACK, desk.actor, payload={"statements": walked.done, "already": walked.already}
         )
-        script.renew(desk, desk.load(migration), "rolled back")
+        script.renew(desk.load(migration), "rolled back")
 
 
 def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName], number: int) -> None:

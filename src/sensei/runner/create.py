@@ -43,7 +43,7 @@ def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> 
     )
     kept = home.private_file(home.artifacts(migration) / "migration.yaml")
     kept.write_text(loaded.text, encoding="utf-8")
-    script.renew(desk, desk.load(migration), "created")
+    script.renew(desk.load(migration), "created")
     return migration, made
 
 

@@ -100,7 +100,7 @@ class _Run:
         self.source, self.target = loaded.sides()
         self.report = progress.Report(desk, loaded)
         self.journaled = desk.store.steps(self.id)
-        self.script = script.template(loaded)
+        self.script = script.Keeper(loaded)
         self.attempts: dict[str, int] = {}
 
     @contextlib.contextmanager
@@ -143,8 +143,7 @@ class _Run:
         finally:
             if workers:
                 workers.close()
-        body = script.renew(self.desk, self.loaded, "completed")
-        script.keep_in_target(self.loaded, ctx.target_session, body)
+        script.keep_in_target(self.loaded, ctx.target_session, self.script.say("completed"))
 
     def _walk(self, ctx: steps_context.Context, copies: list[model.Step], workers: transfer.Workers | None) -> None:
         for step in self.plan.steps:
@@ -200,9 +199,8 @@ class _Run:
 
     def _count_turned_out(self, ctx: steps_context.Context) -> None:
         """Take the counts from the ledger: one kept here would be lost with a run that dies after the step's commit."""
-        for table in self.plan.tables:
-            rows = ctx.book.quarantine_count(ctx.target_session, table.id, ledger.AFTER_LOAD)
-            self.report.turned_out(table.id, rows)
+        for table, rows in ctx.book.quarantine_counts(ctx.target_session, ledger.AFTER_LOAD).items():
+            self.report.turned_out(table, rows)
 
     def _state(self, step: str) -> StepState:
         record = self.journaled.get(step)
@@ -213,7 +211,7 @@ class _Run:
 
     def _done(self, step: model.Step, facts: dict[str, Any]) -> None:
         self.desk.store.step(self.id, step.id, StepState.DONE, facts, self.desk.actor)
-        script.renew(self.desk, self.loaded, f"after step {step.id}", self.script)
+        self.script.after(step.id)
 
     def _ledger(self, ctx: steps_context.Context, step: model.Step) -> None:
         begun = self._state(step.id) is StepState.DONE
@@ -264,6 +262,7 @@ class _Run:
         self.desk.store.transition(
             self.id, State.PAUSED, self.desk.actor, returns_to=State.RUNNING, payload={"reason": reason}
         )
+        self.script.say("paused")
         self.answer_requests(State.PAUSED)
         return Outcome(State.PAUSED, self.report.rows, self.report.quarantined, time.monotonic() - began, reason)
 

@@ -193,7 +193,7 @@ def _walk(desk: desks.Desk, migration: str, asked: Sequence[str], agreed: Collec
             returns_to=State.RUNNING,
             payload={"reason": f"rolled back: {', '.join(one.tables)}", "statements": facts["statements"]},
         )
-        script.renew(desk, desk.load(migration), f"after the rollback of {', '.join(one.tables)}")
+        script.renew(desk.load(migration), f"after the rollback of {', '.join(one.tables)}")
 
 
 def _begin(

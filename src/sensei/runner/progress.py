@@ -12,8 +12,10 @@ from sensei.runner import desk as desks
 from sensei.states import StepState, TableState
 from sensei.transfer import tables as transfer
 
-#: Seconds between two writes of the progress.
+#: Seconds between two writes of the progress, and between two pictures of it: counting thousands of tables after each
+#: of their steps would take longer than the steps.
 EVERY = 1.0
+SHOWN_EVERY = 0.2
 
 
 class Report:
@@ -35,7 +37,7 @@ class Report:
         }
         self.current = ""
         self.rate = 0.0
-        self._last = 0.0
+        self._kept = self._shown = 0.0
         self._turned_out: dict[str, int] = {}
         self._samples: list[tuple[float, int]] = []
         kept = desk.store.progress(loaded.id)
@@ -132,9 +134,13 @@ class Report:
         }
 
     def save(self, force: bool = False) -> None:
-        """Show the progress, and keep it from time to time."""
+        """Show the progress, and keep it, both from time to time."""
+        now = time.monotonic()
+        if not force and now - self._shown < SHOWN_EVERY:
+            return
         data = self.data()
+        self._shown = now
         self.desk.screen.progress(data)
-        if force or time.monotonic() - self._last >= EVERY:
-            self._last = time.monotonic()
+        if force or now - self._kept >= EVERY:
+            self._kept = now
             self.desk.store.save_progress(self.loaded.id, data)

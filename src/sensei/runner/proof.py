@@ -43,10 +43,10 @@ def prove(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[str, Any]:
             counted = {t.id: rows.count(ctx.target_session, t.target.name) for t in loaded.plan.tables}
         found = looking.result()
     _refuse_written(loaded, ctx, was, found)
-    applied = ctx.book.applied(ctx.target_session)
+    applied = ctx.book.applied_by_table(ctx.target_session)
     turned_out = ctx.book.quarantine_counts(ctx.target_session, ledger.AFTER_LOAD)
     for table in loaded.plan.tables:
-        mine = [a for a in applied if a.table == table.id and a.number >= 0]
+        mine = [a for a in applied.get(table.id, ()) if a.number >= 0]
         read = sum(a.rows_read for a in mine)
         rejected = sum(a.rows_quarantined for a in mine) + turned_out.get(table.id, 0)
         there = counted[table.id]

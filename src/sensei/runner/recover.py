@@ -96,7 +96,7 @@ def _one(desk: desks.Desk, target: sides.Side, session: base.Session, known: led
         taken.recover(loaded, book.taken_back(session), facts)
         _settle(desk, loaded, target, session, book, known.state)
         _progress(desk, loaded, session, book)
-        script.renew(desk, desk.load(known.id), f"recovered from {target.name}")
+        script.renew(desk.load(known.id), f"recovered from {target.name}")
         desk.store.append(known.id, store.RECOVERED, {"steps": len(facts)}, desk.actor)
     named = dict(config.connections)
     there = {**desk.book.list(), **named}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from sensei import crashpoints, errors, rollback, states
@@ -29,26 +30,52 @@ def text(loaded: desks.Loaded, state: str) -> str:
     )
 
 
+#: Seconds between two writes of the script while steps follow each other.
+EVERY = 1.0
 #: Stands for the state until it is known: all else of a script depends on the plan alone. Only its first place is
 #: filled in: the head comes first, and names of objects, which might hold anything, after it.
 _STATE = "@STATE@"
 
 
-def template(loaded: desks.Loaded) -> str:
-    """Return the script with a gap for the state, for a run that renews it after each of thousands of steps."""
-    return text(loaded, _STATE)
+class Keeper:
+    """Keeps the script of one run current: anew after a step, but not more than once in `EVERY` seconds.
+
+    Whatever the state, the script takes back every step of the plan that took effect: only the line that says how far
+    the migration has come may be behind. Written after each step of thousands of tables, megabytes at a time, it would
+    cost more than the migration.
+    """
+
+    def __init__(self, loaded: desks.Loaded) -> None:
+        self.loaded = loaded
+        self._template = text(loaded, _STATE)
+        self._written = 0.0
+
+    def after(self, step: str) -> None:
+        """Write it anew, if that was not done just now."""
+        if time.monotonic() - self._written >= EVERY:
+            self.say(f"after step {step}")
+            self._written = time.monotonic()
+
+    def say(self, state: str) -> str:
+        """Write it anew with this state, and return it."""
+        body = self._template.replace(_STATE, " ".join(state.split()), 1)
+        _put(self.loaded, body)
+        return body
 
 
-def renew(desk: desks.Desk, loaded: desks.Loaded, state: str, made: str | None = None) -> str:
-    """Write the script anew into the artifacts; the old one stays whole until the new one is."""
-    body = text(loaded, state) if made is None else made.replace(_STATE, " ".join(state.split()), 1)
+def renew(loaded: desks.Loaded, state: str) -> None:
+    """Write the script anew into the artifacts."""
+    _put(loaded, text(loaded, state))
+
+
+def _put(loaded: desks.Loaded, body: str) -> None:
+    """Put a script in the place of the one that is there, which stays whole until the new one is."""
     place = home.artifacts(loaded.id) / "rollback.sql"
     fresh = home.private_file(place.with_suffix(".new"))
     fresh.write_text(body, encoding="utf-8")
     crashpoints.reach("script:rename:before")
     fresh.replace(place)
     crashpoints.reach("script:rename:after")
-    return body
 
 
 def keep_in_target(loaded: desks.Loaded, session: base.Session, body: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import itertools
 from collections.abc import Sequence
@@ -137,10 +138,10 @@ class Undo:
         return []  # they go with the tables
 
     def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
-        plain = [n.name for n in names]
+        times = collections.Counter(n.name for n in names)
         # Of tables that shared a name, all but the first that came were renamed: only the server knows which.
-        shared = [n for n in names if plain.count(n.name) > 1]
-        there = dict.fromkeys([*plain, *map(_fresh, shared)])
+        shared = [n for n in names if times[n.name] > 1]
+        there = dict.fromkeys([*times, *map(_fresh, shared)])
         tables = ", ".join(ddl.qualified(catalog.TableName(evidence, n)) for n in there)
         # All in one statement, as they may point at each other; RESTRICT keeps what others hung on them. Some may
         # never have come to be, and a purge that was cut off may have dropped them already.
