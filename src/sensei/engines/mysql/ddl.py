@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from sensei import catalog, errors
-from sensei.catalog import types
+from sensei.catalog import rowtext, types
 from sensei.engines import base
 from sensei.engines.mysql import fit, names, typemap
 
@@ -101,24 +101,34 @@ def _following(sequence: catalog.Sequence) -> int:
 
 
 def _literal_default(value: str, logical: types.LogicalType) -> str | None:
-    match logical.kind:
-        case Kind.BOOLEAN:
-            return {"t": "1", "true": "1", "1": "1", "f": "0", "false": "0", "0": "0"}.get(value.lower())
-        case Kind.INTEGER | Kind.FLOAT:
-            return value if _NUMBER.fullmatch(value) else None
-        case Kind.DECIMAL:
-            return names.literal(value) if _NUMBER.fullmatch(value) else None
-        case Kind.BYTES:
-            return f"x'{value[2:]}'" if re.fullmatch(r"\\x(?:[0-9A-Fa-f]{2})*", value) else None
-        case Kind.TIMESTAMPTZ:
-            moment = re.fullmatch(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?)\+00", value)
-            return names.literal(moment[1]) if moment else None
-        case Kind.DATE | Kind.TIME | Kind.TIMESTAMP:
-            return names.literal(value) if value[:1].isdigit() and not value.endswith("BC") else None
-        case Kind.NATIVE | Kind.UNSUPPORTED:
+    """Return a literal for a value, or None where the column's type does not hold it: the server would refuse it."""
+    kind = logical.kind
+    if kind is Kind.BOOLEAN:
+        return {"t": "1", "true": "1", "1": "1", "f": "0", "false": "0", "0": "0"}.get(value.lower())
+    if kind is Kind.FLOAT:
+        return value if _NUMBER.fullmatch(value) else None
+    if kind is Kind.BYTES:
+        fits = re.fullmatch(r"\\x(?:[0-9A-Fa-f]{2})*", value) and len(value) // 2 - 1 <= (logical.length or len(value))
+        return f"x'{value[2:]}'" if fits else None
+    if kind in _CHECKED:
+        try:
+            text = rowtext.format_value(value, logical)
+        except ValueError:
             return None
-        case _:
-            return names.literal(value)
+        if kind is Kind.INTEGER:
+            return text
+        if not text[:2].strip("-").isdigit() or text.endswith("BC"):  # infinity, NaN, before the calendar's first year
+            return None
+        return names.literal(text.removesuffix("+00") if kind is Kind.TIMESTAMPTZ else text)
+    if kind in (Kind.NATIVE, Kind.UNSUPPORTED):
+        return None
+    if (logical.labels and value not in logical.labels) or len(value) > (logical.length or len(value)):
+        return None
+    return names.literal(value)
+
+
+#: Kinds whose values have a form that can be looked at.
+_CHECKED = frozenset({Kind.INTEGER, Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 
 
 def _moment(kind: str, utc: bool, logical: types.LogicalType) -> str:

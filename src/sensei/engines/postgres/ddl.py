@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from sensei import catalog, errors
-from sensei.catalog import types
+from sensei.catalog import rowtext, types
 from sensei.engines import base
 from sensei.engines.postgres import typemap
 
@@ -211,6 +211,13 @@ def _column(column: catalog.Column) -> str:
     return " ".join(parts)
 
 
+#: Kinds whose literals have a form that can be looked at.
+_CHECKED = frozenset(
+    {types.Kind.INTEGER, types.Kind.DECIMAL, types.Kind.DATE, types.Kind.TIME, types.Kind.TIMESTAMP,
+     types.Kind.TIMESTAMPTZ}
+)  # fmt: skip
+
+
 def _literal_default(value: str, logical: types.LogicalType) -> str | None:
     kind = logical.kind
     if kind is types.Kind.BOOLEAN:
@@ -219,6 +226,11 @@ def _literal_default(value: str, logical: types.LogicalType) -> str | None:
         )
     if kind in (types.Kind.INTEGER, types.Kind.DECIMAL, types.Kind.FLOAT) and _NUMERIC.fullmatch(value):
         return value
+    if kind in _CHECKED:
+        try:  # what the column's type would refuse would let the whole table fail
+            rowtext.format_value(value, logical)
+        except ValueError:
+            return None
     return literal(value)  # of no type yet: the column's own type reads it, and refuses what it can't
 
 
