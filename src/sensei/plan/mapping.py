@@ -304,7 +304,7 @@ class Mapper:
                 f"collation {column.collation} is not carried over: equality and order may differ on the target",
             )  # fmt: skip
         if column.extra and not self.same:
-            self.leave("clause", f"{table.name}.{column.name}", "the target has no such clause", column.extra)
+            self.leave("clause", f"{table.name}.{column.name}", f"the target has no {column.extra}", column.extra)
         # By which of several types the source held it is nothing to another engine.
         of = column.type if self.same else dataclasses.replace(column.type, native="")
         return catalog.Column(
