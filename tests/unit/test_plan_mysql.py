@@ -184,3 +184,73 @@ def test_a_key_on_texts_says_in_the_plan_how_much_it_holds() -> None:
     assert column.target_native == "varchar(768)" == made.tables[0].target.columns[0].native
     assert column.there is Verdict.WIDENING and "768 characters" in column.reason
     assert any(r.column == "a" and "768 characters" in r.reason for r in made.risks)
+
+
+def _and_home(table: catalog.Table, through: str, natives: dict[str, str]) -> model.Plan:
+    """A plan there, and the plan back from what arrived; `natives` is how the server there prints some types."""
+    schema = {"mysql": "shop", "postgres": "s", "sqlite": ""}
+    engine = "mysql" if table.name.schema == "shop" else "postgres"
+    there = _plan(_catalog(engine, table, schemas=(table.name.schema,)), _there(through))
+    target = there.tables[0].target
+    types_there = {c.target: c.source_type for c in there.tables[0].columns}
+    arrived = catalog.Table(
+        target.name,
+        tuple(
+            catalog.Column(c.name, _read_back(types_there[c.name]), natives.get(c.name, c.native), c.nullable)
+            for c in target.columns
+        ),
+        checks=target.checks,
+    )
+    source = _catalog(through, arrived, schemas=(schema[through],))
+    asked = migration.MigrationConfig.model_validate(
+        {"name": "x", "source": {"connection": "a"}, "target": {"connection": "b"}}
+    )
+    return plan.make(
+        asked,
+        plan.Found(engines.by_name(through), "there", source, plans=(there,)),
+        plan.Found(engines.by_name(engine), "home", _there(engine)),
+    )
+
+
+def _read_back(of: LogicalType) -> LogicalType:
+    """What another engine makes of a type: the kind, and nothing of what only the first one knew."""
+    return LogicalType(of.kind, bits=64 if of.kind is Kind.INTEGER else of.bits, precision=of.precision, scale=of.scale)
+
+
+@pytest.mark.parametrize("through", ["postgres", "sqlite"])
+def test_columns_go_home_into_the_types_that_they_came_from(through: str) -> None:
+    labels = LogicalType(Kind.TEXT, length=1, labels=("a", "b"), folds=True)
+    columns = (
+        catalog.Column("u", LogicalType(Kind.INTEGER, bits=16, unsigned=True), "smallint(5) unsigned"),
+        catalog.Column("y", LogicalType(Kind.INTEGER, bits=16, native="year"), "year(4)"),
+        catalog.Column("e", labels, "enum('a','b')", collation="utf8mb3_general_ci"),
+        catalog.Column(
+            "t", LogicalType(Kind.TIMESTAMPTZ, precision=0), "timestamp", extra="on update current_timestamp()"
+        ),
+        catalog.Column("b", LogicalType(Kind.BYTES, length=16, fixed=True), "binary(16)"),
+        catalog.Column("big", WIDE, "bigint(20) unsigned"),
+    )
+    table = _table("t", *columns, schema="shop", definition="ENGINE=InnoDB COLLATE=utf8mb3_general_ci")
+    back = _and_home(table, through, {})
+    home = back.tables[0].target
+    assert [c.native for c in home.columns] == [c.native for c in columns]
+    assert [(c.collation, c.extra) for c in home.columns] == [(c.collation, c.extra) for c in columns]
+    assert home.checks == () and home.definition == table.definition
+    assert all("as it was where it came from" in c.reason for c in back.tables[0].columns if c.there != Verdict.EXACT)
+
+
+def test_a_column_that_was_changed_since_goes_where_its_new_type_goes() -> None:
+    table = _table("t", catalog.Column("u", LogicalType(Kind.INTEGER, bits=16, unsigned=True), "smallint unsigned"),
+                   schema="shop")  # fmt: skip
+    assert _and_home(table, "postgres", {"u": "bigint"}).tables[0].target.columns[0].native == "bigint"
+
+
+def test_postgres_columns_come_home_from_mysql_whatever_widths_the_server_prints() -> None:
+    columns = (
+        catalog.Column("i", INT, "integer"),
+        catalog.Column("c", LogicalType(Kind.TEXT, length=3, fixed=True), "character(3)"),
+        catalog.Column("j", LogicalType(Kind.JSONB), "jsonb"),
+        catalog.Column("t", LogicalType(Kind.TIMESTAMP), "timestamp without time zone"),
+    )
+    back = _and_home(_table("t", *columns), "mysql", {"i": "int(11)"})
+    assert [c.native for c in back.tables[0].target.columns] == [c.native for c in columns]

@@ -55,6 +55,7 @@ class Found:
     facts: Mapping[base.TableName, Mapping[str, base.ColumnFacts]] = dataclasses.field(default_factory=dict)
     rows: Mapping[base.TableName, int] = dataclasses.field(default_factory=dict)
     marker: str = ""  #: this moment on the source, see `Rows.marker`
+    plans: tuple[model.Plan, ...] = ()  #: of migrations into this very database that were not taken back, oldest first
 
 
 def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
@@ -65,7 +66,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
             hint="name two different databases under source.connection and target.connection",
         )
     mapper = mapping.Mapper(
-        config, source.engine, target.engine, source.facts, source.rows, source.catalog, target.catalog
+        config, source.engine, target.engine, source.facts, source.rows, source.catalog, target.catalog, source.plans
     )
     chosen = mapper.choose(source.catalog)
     if not chosen:

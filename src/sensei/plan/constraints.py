@@ -63,6 +63,8 @@ def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.Colum
     renamed = any(a != b for a, b in mapper.column_names[table.name].items())
     result = []
     for n, check in enumerate(table.checks, 1):
+        if _keeps_labels(mapper, table, check):
+            continue
         if mapper.same and not renamed:
             sql: str | None = check.sql
         else:
@@ -92,6 +94,15 @@ def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.Colum
             sql = f"{mapper.dialect.quote(plan.target)} IN ({listed})"
             result.append(catalog.Check(mapper.names.shorten(name), sql))
     return tuple(result)
+
+
+def _keeps_labels(mapper: mapping.Mapper, table: catalog.Table, check: catalog.Check) -> bool:
+    """Tell whether a check only stands for an enumeration that its column goes back into."""
+    return any(
+        check.name == mapper.names.shorten(names.default_name(table.name, (c.name,), "check"))
+        for c in table.columns
+        if (back := mapper.was(table, c)) is not None and back.column.type.labels
+    )
 
 
 def indexes(mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table) -> tuple[catalog.Index, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import bounds, constraints, expressions, model, names
+from sensei.plan import bounds, constraints, expressions, home, model, names
 
 
 class Mapper:
@@ -25,6 +25,7 @@ class Mapper:
         rows: Mapping[catalog.TableName, int],
         found: catalog.Catalog,
         there: catalog.Catalog,
+        plans: Sequence[model.Plan] = (),
     ) -> None:
         self.config, self.source, self.target = config, source, target
         self.facts, self.rows = facts, rows
@@ -36,6 +37,7 @@ class Mapper:
         self.home = there.home if len(found.schemas) == 1 else ""
         self.there = there
         self.highest = bounds.highest(found)
+        self.homes = home.remembered(found, plans, target.name)
         self.owners = {str(s.name): s.owner for s in found.sequences}
         self.risks: list[model.Risk] = []
         self.left: list[model.NotMigrated] = []
@@ -194,7 +196,7 @@ class Mapper:
             uniques=tuple(constraints.key(self, source, key, "key") for key in source.uniques),
             checks=constraints.checks(self, source, plans),
             comment=self._comment(source.comment, "table", str(source.name)),
-            definition=source.definition if self.same else "",
+            definition=source.definition if self.same else self.homes.definitions.get(source.name, ""),
         )
         target = dataclasses.replace(target, indexes=constraints.indexes(self, source, target))
         self._collations(source)
@@ -241,6 +243,13 @@ class Mapper:
         elif self.same and not column.type.domain and not (column.type.labels and self.missing(column.native)):
             mapped = types.Mapped(column.native, types.Verdict.EXACT, types.Verdict.EXACT)
             guard = False  # SQLite to SQLite carries every storage class as it is
+        elif (back := self.was(table, column)) is not None:
+            mapped = types.Mapped(back.column.native, back.back, back.there, "")
+            if back.there is not types.Verdict.EXACT:
+                # Meanwhile the column took values that its old type does not.
+                reason = "as it was where it came from; rows with values that this type can't hold go to quarantine"
+                there = types.worse(back.back, types.Verdict.WIDENING)
+                mapped = types.Mapped(back.column.native, there, back.there, reason)
         else:
             highest = self.highest.get((table.name, column.name))
             known = base.ColumnFacts(0, 0, 0, highest=highest) if highest is not None and facts is None else facts
@@ -297,7 +306,10 @@ class Mapper:
                 default = None
             else:
                 default = dataclasses.replace(default, sql=sql)
-        collation = column.collation if self.same and not self.missing(column.collation) else None
+        back = None if self.same else self.was(table, column)
+        kept = back.column if back is not None and back.column.native == native else None
+        collation = column.collation if self.same else kept.collation if kept is not None else None
+        collation = collation if not self.missing(collation) else None
         if column.collation and collation is None and column.type.folds is None:
             self.risk(
                 "medium", table.name, column.name,
@@ -318,8 +330,17 @@ class Mapper:
             collation=collation,
             comment=self._comment(column.comment, "column", f"{table.name}.{column.name}"),
             virtual=generated is not None and column.virtual,
-            extra=column.extra if self.same else "",
+            extra=column.extra if self.same else kept.extra if kept is not None else "",
         )
+
+    def was(self, table: catalog.Table, column: catalog.Column) -> home.Home | None:
+        """Return how a column was before it came from an engine like the target, if that can be again."""
+        found = self.homes.columns.get((table.name, column.name))
+        mapping = self._mapping(table.name)
+        override = mapping.columns.get(column.name) if mapping else None
+        if found is None or (override is not None and override.type) or found.back is types.Verdict.LOSSY:
+            return None
+        return found if not self.missing(found.column.native) else None
 
     def _may_number(self, table: catalog.Table, column: catalog.Column, native: str, numbered: bool) -> str | None:
         """Return the column's identity, or None where the target can't number it; that is noted."""

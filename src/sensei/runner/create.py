@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import secrets
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from sensei import catalog, config, errors, plan
 from sensei.config import connections, home
 from sensei.config import migration as configuration
-from sensei.engines import base
+from sensei.engines import base, ledger
 from sensei.plan import model
 from sensei.runner import desk as desks
 from sensei.runner import rehearsal, script, world
@@ -99,7 +101,23 @@ def look_at_source(
         marker = source.engine.rows.marker(session)
         facts = {t.name: source.engine.rows.profile(session, t) for t in wanted if t.name in set(names)}
         rows = {name: source.engine.rows.count(session, name) for name in names}
-    return plan.Found(source.engine, identity, found, facts, rows, marker)
+        plans = _plans(source.engine, session)
+    return plan.Found(source.engine, identity, found, facts, rows, marker, plans)
+
+
+def _plans(engine: base.Engine, session: base.Session) -> tuple[model.Plan, ...]:
+    """Return the plans of migrations into this database, for what they tell of the tables' home; what can't be read
+    is done without."""
+    try:
+        known = ledger.known(engine, session)
+    except errors.MissingPrivilege:
+        return ()
+    found = []
+    for migration in known:
+        with contextlib.suppress(ValueError, KeyError):  # of another version
+            if migration.state == "running":
+                found.append(model.Plan.from_json(json.loads(migration.plan)["plan"]))
+    return tuple(found)
 
 
 def _refuse_unknown_tables(asked: configuration.MigrationConfig, found: catalog.Catalog) -> None:

@@ -25,6 +25,7 @@ def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]
     """Return what must be otherwise in a table that came from another engine."""
     changed: dict[str, types.Mapped] = {}
     natives = {c.name: c.native for c in table.columns}
+    widths = {c.name: _width(c.collation) for c in table.columns}
     refused: dict[str, str] = {}
     for key in table.foreign_keys:
         joined, reason = _joined(table, key, parents.get(key.table), natives)
@@ -37,7 +38,7 @@ def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]
     keys += [tuple(c.name or "" for c in i.columns) for i in table.indexes if i.unique]
     keys += [k.columns for k in table.foreign_keys if k.name not in refused]
     for columns in keys:
-        for column, native in _shares(columns, natives).items():
+        for column, native in _shares(columns, natives, widths).items():
             natives[column] = native
             size = _NATIVE.match(native)
             assert size is not None
@@ -48,13 +49,13 @@ def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]
             )
             changed[column] = types.Mapped(native, types.Verdict.WIDENING, types.Verdict.EXACT, reason)
     keyed = {c for columns in keys for c in columns}
-    for column in _too_wide(natives, keyed):
+    for column in _too_wide(natives, keyed, widths):
         natives[column] = "longtext" if natives[column].startswith("varchar") else "longblob"
         changed[column] = types.Mapped(
             natives[column], types.Verdict.WIDENING, types.Verdict.EXACT,
             f"a row of MariaDB and MySQL holds {ROW} bytes, so the longest columns become {natives[column]}",
         )  # fmt: skip
-    indexes = {i.name: cut for i in table.indexes if not i.unique and (cut := _cut(i, natives)) != i}
+    indexes = {i.name: cut for i in table.indexes if not i.unique and (cut := _cut(i, natives, widths)) != i}
     return base.Fitted(changed, indexes, refused, tuple(_notes(table, indexes, refused)))
 
 
@@ -65,19 +66,25 @@ def _parse(native: str) -> tuple[str, int | None, bool]:
     return found["word"], int(found["size"]) if found["size"] else None, bool(found["unsigned"])
 
 
-def _bytes(native: str) -> int | None:
+def _width(collation: str | None) -> int:
+    """Return the bytes that a character may take in the character set of a collation."""
+    charset = (collation or "").partition("_")[0]
+    return {"utf8mb3": 3, "utf8": 3, "latin1": 1, "ascii": 1}.get(charset, CHARACTER)
+
+
+def _bytes(native: str, width: int) -> int | None:
     """Return how many bytes of a key or a row a column takes; None for texts and blobs, which have no end."""
     word, size, _ = _parse(native)
     if word in ("varchar", "char"):
-        return (size or 1) * CHARACTER
+        return (size or 1) * width
     if word in ("varbinary", "binary"):
         return size or 1
     return _SIZES.get(word)
 
 
-def _shares(columns: Sequence[str], natives: Mapping[str, str]) -> dict[str, str]:
+def _shares(columns: Sequence[str], natives: Mapping[str, str], widths: Mapping[str, int]) -> dict[str, str]:
     """Return types that let the columns of a key fit into it: texts without an end get an equal share of the rest."""
-    sizes = {c: _bytes(natives[c]) for c in dict.fromkeys(columns) if c in natives}
+    sizes = {c: _bytes(natives[c], widths[c]) for c in dict.fromkeys(columns) if c in natives}
     if all(s is not None for s in sizes.values()) and sum(s or 0 for s in sizes.values()) <= KEY:
         return {}
     # Short columns keep what they have; the long ones share what is left.
@@ -91,13 +98,13 @@ def _shares(columns: Sequence[str], natives: Mapping[str, str]) -> dict[str, str
             continue
         left -= share
         is_bytes = _parse(natives[column])[0].endswith(("blob", "binary"))
-        found[column] = f"varbinary({share})" if is_bytes else f"varchar({share // CHARACTER})"
+        found[column] = f"varbinary({share})" if is_bytes else f"varchar({share // widths[column]})"
     return found
 
 
-def _too_wide(natives: Mapping[str, str], keyed: set[str]) -> list[str]:
+def _too_wide(natives: Mapping[str, str], keyed: set[str], widths: Mapping[str, int]) -> list[str]:
     """Return the columns that must move out of the row, longest first."""
-    sizes = {c: (20 if (s := _bytes(n)) is None else s + 2) for c, n in natives.items()}
+    sizes = {c: (20 if (s := _bytes(n, widths[c])) is None else s + 2) for c, n in natives.items()}
     movable = [c for c, n in natives.items() if c not in keyed and n.startswith(("varchar", "varbinary"))]
     movable.sort(key=lambda c: -sizes[c])
     found: list[str] = []
@@ -108,11 +115,11 @@ def _too_wide(natives: Mapping[str, str], keyed: set[str]) -> list[str]:
     return found
 
 
-def _cut(index: catalog.Index, natives: Mapping[str, str]) -> catalog.Index:
+def _cut(index: catalog.Index, natives: Mapping[str, str], widths: Mapping[str, int]) -> catalog.Index:
     """Return an index that only speeds reads up over as much of its columns as fits."""
     if index.method not in ("btree", "hash"):
         return index
-    shares = _shares([c.name or "" for c in index.columns], natives)
+    shares = _shares([c.name or "" for c in index.columns], natives, widths)
     return dataclasses.replace(
         index,
         columns=tuple(

@@ -142,7 +142,7 @@ class DDL:
                 if sequence is not None and column.identity != "autoincrement":
                     found.append(
                         f"ALTER TABLE {name} ALTER COLUMN {quote(column.name)} "
-                        + " ".join(f"SET {part}" for part in _option_list(sequence))
+                        + " ".join(f"SET {part}" for part in _option_list(sequence, column.native))
                     )
             elif sequence is not None:
                 found.append(f"ALTER SEQUENCE {qualified(sequence.name)} OWNED BY {name}.{quote(column.name)}")
@@ -178,11 +178,13 @@ def _integer_type(text: str) -> str:
     return text if text in ("smallint", "integer", "bigint") else "bigint"
 
 
-def _option_list(s: catalog.Sequence) -> list[str]:
+def _option_list(s: catalog.Sequence, native: str = "bigint") -> list[str]:
+    # Other engines' numbers reach further than the column that they go into.
+    limit = {"smallint": 1 << 15, "integer": 1 << 31}.get(native, 1 << 63)
     return [
         f"INCREMENT BY {int(s.increment)}",
-        f"MINVALUE {int(s.minimum)}",
-        f"MAXVALUE {min(int(s.maximum), (1 << 63) - 1)}",  # other engines' numbers reach further
+        f"MINVALUE {max(int(s.minimum), -limit)}",
+        f"MAXVALUE {min(int(s.maximum), limit - 1)}",
         f"START WITH {int(s.start)}",
         f"CACHE {int(s.cache)}",
         "CYCLE" if s.cycle else "NO CYCLE",

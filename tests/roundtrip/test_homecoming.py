@@ -1,0 +1,48 @@
+"""A table that goes through another engine and home again has the types that it had."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import fix_postgres
+import fix_sensei
+import moves
+
+ODD = """
+CREATE TABLE odd (
+  id INTEGER PRIMARY KEY, code NVARCHAR(9) COLLATE NOCASE, n INT8, price NUMERIC(10,2), at DATETIME, flag BOOL,
+  data BLOB
+);
+INSERT INTO odd VALUES (1, 'Ab', 7, 1.5, '2026-11-25 10:00:00', 1, x'00ff'), (2, NULL, NULL, NULL, NULL, NULL, NULL);
+"""
+
+
+def _declared(path: Path) -> list[tuple[str, str]]:
+    connection = sqlite3.connect(path)
+    try:
+        return list(connection.execute("SELECT name, type FROM pragma_table_info('odd')"))
+    finally:
+        connection.close()
+
+
+def test_a_file_s_own_words_for_types_come_home_from_postgres_unless_a_column_was_changed(
+    sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path
+) -> None:
+    source, home, later = tmp_path / "a.db", tmp_path / "home.db", tmp_path / "later.db"
+    connection = sqlite3.connect(source)
+    connection.executescript(ODD)
+    connection.close()
+    through = make_pg_db()
+    moves.plan_move(sensei, source, through).start()
+    back = moves.plan_move(sensei, through, home, name="home")
+    back.start()
+    assert _declared(home) == _declared(source)
+    reasons = {r["column"]: r["reason"] for r in back.plan["risks"] if r["column"]}
+    assert not any("not there" in r for r in reasons.values())
+
+    through.execute("ALTER TABLE odd ALTER COLUMN n TYPE numeric(30,2)")
+    moves.plan_move(sensei, through, later, name="later").start()
+    now = dict(_declared(later))
+    assert now.pop("n") == "NUMERIC TEXT(30,2)"
+    assert now.items() <= dict(_declared(source)).items()
