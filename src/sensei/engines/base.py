@@ -13,6 +13,8 @@ from sensei import catalog
 from sensei.catalog import types
 
 Row = tuple[Any, ...]
+#: What a rollback script adds to a migration's epoch: more than there ever are runners.
+SCRIPT_EPOCH = 1000
 #: Under a name of its own: in `Introspect`, `catalog` is a method.
 TableName = catalog.TableName
 Catalog = catalog.Catalog
@@ -264,10 +266,14 @@ class Finish:
     #: that are duplicates of each other it spares one. Empty: rows can't violate this one by one.
     violators: str = ""
     removal: tuple[str, ...] = ()  #: statements that take it off again
+    there: str = ""  #: SQL scalar, true where it is built; only for engines whose DDL commits by itself
 
 
 class Undo(Protocol):
     """The way back: the same statements are run by `rollback` and printed by `rollback-script`."""
+
+    def ours(self, migration: str, step: str, kind: str, name: catalog.TableName) -> str:
+        """Return the condition, as SQL, under which what bears this name is what the step made."""
 
     def set_aside(self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str) -> list[Guarded]:
         """Move an object that this step created into the evidence place."""
@@ -375,6 +381,19 @@ class LedgerWords:
 
 
 @dataclass(frozen=True)
+class Dialect:
+    """Statements that differ in their words alone; `{table}` is a quoted name, its rows' alias is c."""
+
+    analyze: str = "ANALYZE {table}"
+    delete: str = "DELETE FROM {table} AS c WHERE {condition}"
+    shown: str = "CAST({column} AS text)"  #: a value as an operator reads it
+    shown_bytes: str = "CAST({column} AS text)"
+    #: Before and after a DELETE that must take no rows of other tables along.
+    alone: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Engine:
     """An engine, put together from its parts."""
 
@@ -388,6 +407,7 @@ class Engine:
     ledger_prefix: str  #: put before a ledger table's name to get its quoted, qualified name: `"sensei_".` or `sensei_`
     ledger_setup: tuple[str, ...] = ()  #: statements before the ledger's tables can be made
     ledger_words: LedgerWords = LedgerWords()
+    dialect: Dialect = Dialect()
     fence: Fence | None = None  #: where DDL commits by itself
 
 

@@ -169,20 +169,29 @@ class Ledger(ledger_attempts.Attempts):
             crashpoints.reach("ledger:keep_plan:before")
         crashpoints.reach("ledger:keep_plan:after")
 
-    def raise_epoch(self, session: base.Session, epoch: int) -> None:
-        """Fence off every earlier runner: after this commits, none of its transactions can, nor any DDL of its."""
+    def raise_epoch(self, session: base.Session, epoch: int, after_script: bool = False) -> None:
+        """Fence off every earlier runner: after this commits, none of its transactions can, nor any DDL of its.
+
+        `after_script`: a rollback may go on where a rollback script was cut off, which raised the epoch beyond every
+        runner's.
+        """
         with base.fenced(self.engine, session, self.migration), base.transaction(session):
             changed = session.run(
                 f"UPDATE {self.name('migrations')} SET epoch = ?, changed_at = ? WHERE id = ? AND epoch <= ?",
                 [epoch, _now(), self.migration, epoch],
             )
-            if changed != 1:
+            scripted = after_script and changed != 1 and self._epoch(session) >= base.SCRIPT_EPOCH > epoch
+            if changed != 1 and not scripted:
                 raise errors.TakenOver(
                     f"another runner has taken {self.migration} over",
                     hint=f"sensei migrations status {self.migration}",
                 )
             crashpoints.reach("ledger:raise_epoch:before")
         crashpoints.reach("ledger:raise_epoch:after")
+
+    def _epoch(self, session: base.Session) -> int:
+        found = session.rows(f"SELECT epoch FROM {self.name('migrations')} WHERE id = ?", [self.migration])
+        return int(found[0][0]) if found else 0
 
     def hold_epoch(self, session: base.Session, epoch: int) -> None:
         """Lock the epoch row against a take-over for this transaction; raises TakenOver."""
@@ -203,6 +212,10 @@ class Ledger(ledger_attempts.Attempts):
         found = session.rows(f"SELECT state FROM {self.name('migrations')} WHERE id = ?", [self.migration])
         return str(found[0][0]) if found else None
 
+    def mark_rolled_back(self, session: base.Session) -> None:
+        """Write that everything was taken back."""
+        session.run(f"UPDATE {self.name('migrations')} SET state = 'rolled_back' WHERE id = ?", [self.migration])
+
     def token(self, session: base.Session) -> str | None:
         """Return the plan's token as this database holds it; None where it does not know the migration."""
         if not self.exists(session):
@@ -220,16 +233,19 @@ class Ledger(ledger_attempts.Attempts):
         return dict(json.loads(found[0][0])) if found else None
 
     def record_step(self, session: base.Session, step: str, facts: dict[str, Any], state: str = "done") -> None:
-        """Write that a step took effect, in the transaction in which it does.
-
-        Where DDL commits by itself, "begun" is written before, with what was there: what is found of the step later
-        without its being done is then known to be of its making.
-        """
+        """Write that a step took effect, in the transaction in which it does."""
         session.run(f"DELETE FROM {self.name('steps')} WHERE migration = ? AND step = ?", [self.migration, step])
         session.run(
             f"INSERT INTO {self.name('steps')} VALUES (?, ?, ?, ?, ?)",
             [self.migration, step, state, json.dumps(facts, ensure_ascii=False), _now()],
         )
+
+    def begin_step(self, session: base.Session, step: str) -> None:
+        """Write that a step is about to be taken, and that nothing of it was there, where DDL commits by itself.
+
+        What is found of it later is then known to be of its making.
+        """
+        self.record_step(session, step, {"earlier": self.undone_facts(session, step)}, "begun")
 
     def begun(self, session: base.Session) -> dict[str, dict[str, Any]]:
         """Return the steps that were begun and are not done, with what was noted; none where DDL is in transactions."""

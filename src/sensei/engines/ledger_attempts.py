@@ -64,7 +64,9 @@ class Attempts:
     def undone_facts(self, session: base.Session, step: str) -> dict[str, Any] | None:
         """Return the facts of a step that took effect and has to be taken again, or None."""
         found = session.rows(
-            f"SELECT facts FROM {self.name('steps')} WHERE migration = ? AND step = ? AND state = 'undone'",
-            [self.migration, step],
+            f"SELECT state, facts FROM {self.name('steps')} WHERE migration = ? AND step = ?", [self.migration, step]
         )
-        return dict(json.loads(found[0][0])) if found else None
+        facts = {str(state): dict(json.loads(text)) for state, text in found}
+        # One that is begun again took the place of what was noted before, and keeps it.
+        earlier: dict[str, Any] | None = facts.get("undone") or facts.get("begun", {}).get("earlier")
+        return earlier

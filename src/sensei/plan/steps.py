@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sensei import catalog, crashpoints, errors
+from sensei import catalog, crashpoints
 from sensei.engines import base
-from sensei.plan import model, steps_build
+from sensei.plan import model, steps_alone, steps_build
 from sensei.plan.steps_context import Context, Facts
 from sensei.work import sides
 
@@ -16,6 +16,9 @@ Act = Callable[[Context, model.Step], Facts]
 def do(ctx: Context, step: model.Step) -> Facts:
     """Carry out one step, or find in the target that it took effect; returns the facts that its undo needs."""
     act = _ACTS[step.kind]
+    if not ctx.target.engine.capabilities.transactional_ddl:
+        making = _making(ctx, step) if step.kind in _MADE else None
+        return steps_alone.do(ctx, step, act, making)
     target = ctx.target_session
     with sides.told("target", ctx.target.name), base.transaction(target):
         ctx.book.hold_epoch(target, ctx.epoch)
@@ -73,46 +76,33 @@ def objects(plan: model.Plan) -> list[tuple[model.Step, str, catalog.TableName]]
 # -- acts; each runs inside the transaction that `do` opened
 
 
-def _create_schema(ctx: Context, step: model.Step) -> Facts:
-    return _create(
-        ctx,
-        step,
-        "schema",
-        catalog.TableName("", step.object),
-        ctx.target.engine.ddl.create_schema(step.object),
-    )
+def _making(ctx: Context, step: model.Step) -> steps_alone.Making:
+    """Return what a step makes, and by which statements."""
+    ddl = ctx.target.engine.ddl
+    match step.kind:
+        case "create_schema":
+            statements = ddl.create_schema(step.object)
+        case "create_sequence":
+            statements = ddl.create(ctx.plan.sequence(step.object))
+        case _:
+            statements = ddl.create(ctx.plan.table(step.table or "").target)
+    return steps_alone.Making(_MADE[step.kind], _object_name(ctx.plan, step), tuple(statements))
 
 
-def _create_sequence(ctx: Context, step: model.Step) -> Facts:
-    sequence = ctx.plan.sequence(step.object)
-    return _create(ctx, step, "sequence", sequence.name, ctx.target.engine.ddl.create(sequence))
-
-
-def _create_table(ctx: Context, step: model.Step) -> Facts:
-    table = ctx.plan.table(step.table or "").target
-    return _create(ctx, step, "table", table.name, ctx.target.engine.ddl.create(table))
-
-
-def _create(ctx: Context, step: model.Step, kind: str, name: catalog.TableName, statements: list[str]) -> Facts:
-    introspect, session = ctx.target.engine.introspect, ctx.target_session
-    if introspect.object_identity(session, kind, name) is not None:
-        raise errors.Refused(
-            f"the target already has a {kind} {name}, which this migration did not make",
-            hint=f"rename it, then sensei migrations resume {ctx.migration}",
-        )
-    for statement in statements:
+def _create(ctx: Context, step: model.Step) -> Facts:
+    making, session = _making(ctx, step), ctx.target_session
+    steps_alone.refuse_there(ctx, making)
+    for statement in making.statements:
         session.run(statement)
-    identity = introspect.object_identity(session, kind, name)
-    if identity is None:
-        raise errors.Fault(f"the {kind} {name} was created but can't be found")
-    ctx.book.record_object(session, step.id, kind, name, identity)
-    return {"kind": kind, "name": [name.schema, name.name], "identity": identity, "existed_before": False}
+    facts = steps_alone.facts_of(ctx, making)
+    ctx.book.record_object(session, step.id, making.kind, making.name, facts["identity"])
+    return facts
 
 
 _ACTS: Mapping[str, Act] = {
-    "create_schema": _create_schema,
-    "create_sequence": _create_sequence,
-    "create_table": _create_table,
+    "create_schema": _create,
+    "create_sequence": _create,
+    "create_table": _create,
     "primary_key": steps_build.build,
     "unique": steps_build.build,
     "index": steps_build.build,

@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 
 from sensei import catalog, errors
+from sensei.catalog import types
 from sensei.engines import base, ledger
 from sensei.plan import model
 from sensei.plan.steps_context import Context, Facts
 
 
-def _finish(ctx: Context, step: model.Step) -> base.Finish:
+def finish_of(ctx: Context, step: model.Step) -> base.Finish:
+    """Return what a step builds."""
     table = ctx.plan.table(step.table or "").target
     return next(f for f in ctx.target.engine.ddl.finish(table) if f.kind == step.kind and f.name == step.detail["name"])
 
 
 def build(ctx: Context, step: model.Step) -> Facts:
     """Build one key, index, check or foreign key; rows that violate it go to quarantine in the same transaction."""
-    finish, session = _finish(ctx, step), ctx.target_session
+    finish, session = finish_of(ctx, step), ctx.target_session
     turned_out = 0
     session.run("SAVEPOINT sensei_build")
     try:
@@ -27,7 +29,7 @@ def build(ctx: Context, step: model.Step) -> Facts:
         if finish.kind == "foreign_key":
             turned_out = _turn_out_orphans(ctx, step, finish, error.message)
         else:
-            turned_out = _turn_out(ctx, step, finish, error.message)
+            turned_out = turn_out(ctx, step, finish, error.message)
         _run_all(session, finish)
     session.run("RELEASE SAVEPOINT sensei_build")
     if finish.kind == "index" and not ctx.target.engine.capabilities.has_schemas:
@@ -54,26 +56,35 @@ def _turn_out_orphans(ctx: Context, step: model.Step, finish: base.Finish, reaso
     in no quarantine. They are put back before the transaction ends.
     """
     session = ctx.target_session
-    known = [
-        (other, _finish(ctx, other)) for other in ctx.plan.steps if other.kind == "foreign_key" and other.id != step.id
-    ]
+    known = other_keys(ctx, step)
     built = [f for other, f in known if ctx.book.step_done(session, other.id) is not None]
     for other_finish in built:
         for statement in other_finish.removal:
             session.run(statement)
-    total, round_total = 0, -1
-    while round_total:
-        round_total = 0
-        for one, one_finish in [(step, finish), *known]:
-            if one_finish.violators:
-                round_total += _turn_out(ctx, one, one_finish, reason)
-        total += round_total
+    total = turn_out_rounds(ctx, [(step, finish), *known], reason)
     for other_finish in built:
         _run_all(session, other_finish)
     return total
 
 
-def _turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -> int:
+def other_keys(ctx: Context, step: model.Step) -> list[tuple[model.Step, base.Finish]]:
+    """Return every other foreign key of the plan."""
+    return [(s, finish_of(ctx, s)) for s in ctx.plan.steps if s.kind == "foreign_key" and s.id != step.id]
+
+
+def turn_out_rounds(ctx: Context, keys: list[tuple[model.Step, base.Finish]], reason: str) -> int:
+    """Turn out the orphans of these keys until none is left; nothing may go with them by itself."""
+    total, round_total = 0, -1
+    while round_total:
+        round_total = 0
+        for one, finish in keys:
+            if finish.violators:
+                round_total += turn_out(ctx, one, finish, reason)
+        total += round_total
+    return total
+
+
+def turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -> int:
     """Move the rows that violate a constraint from the table into the quarantine, in the same transaction."""
     plan = ctx.plan.table(step.table or "")
     if ctx.config.options.on_row_error == "stop" or not finish.violators:
@@ -84,10 +95,15 @@ def _turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) 
             constraint=finish.name,
             reason=reason,
         )
-    session, ddl = ctx.target_session, ctx.target.engine.ddl
+    session, ddl, words = ctx.target_session, ctx.target.engine.ddl, ctx.target.engine.dialect
     name = ddl.qualified(plan.target.name)
     columns = [c.target for c in plan.columns]
-    listed = ", ".join(f"CAST(c.{ddl.quote(c)} AS text)" for c in columns)
+    listed = ", ".join(
+        (words.shown_bytes if c.source_type.kind is types.Kind.BYTES else words.shown).format(
+            column=f"c.{ddl.quote(c.target)}"
+        )
+        for c in plan.columns
+    )
     keys = plan.target.primary.columns if plan.target.primary else ()
     at = ctx.book.quarantine_count(session, plan.id, ledger.AFTER_LOAD)
     rejected = []
@@ -100,7 +116,7 @@ def _turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) 
                 f"violates {finish.kind.replace('_', ' ')} {finish.name}", ledger.as_json(values),
             )
         )  # fmt: skip
-    removed = session.run(f"DELETE FROM {name} AS c WHERE {finish.violators}")
+    removed = session.run(words.delete.format(table=name, condition=finish.violators))
     if removed != len(rejected):
         raise errors.Fault(f"{plan.id}: {len(rejected)} rows violate {finish.name}, but {removed} were moved")
     ctx.book.quarantine(session, ctx.book.attempts(session).get(plan.id, 1), rejected)
@@ -143,7 +159,8 @@ def analyze(ctx: Context, step: model.Step) -> Facts:
         tables = {t for n, facts in rollbacks.items() if n > int(earlier["rollbacks"]) for t in facts["tables"]}
     for table in ctx.plan.tables:
         if table.id in tables:
-            session.run(f"ANALYZE {ctx.target.engine.ddl.qualified(table.target.name)}")
+            name = ctx.target.engine.ddl.qualified(table.target.name)
+            session.run(ctx.target.engine.dialect.analyze.format(table=name))
     after = look(session, "statistics", statistics)
     if before is None and after is not None:
         ctx.book.record_object(session, step.id, "statistics", statistics, after)

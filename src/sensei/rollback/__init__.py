@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sensei import catalog, crashpoints, errors
 from sensei.engines import base, ledger
-from sensei.plan import model, steps
+from sensei.plan import model, steps, steps_alone
 from sensei.work import sides
 
 
@@ -26,11 +26,15 @@ def keeps(plan: model.Plan, evidence: str) -> bool:
 
 
 def statements(
-    plan: model.Plan, engine: base.Engine, migration: str, evidence: str, number: int = 1
+    plan: model.Plan, engine: base.Engine, migration: str, evidence: str, number: int = 1, alone: bool = False
 ) -> list[base.Guarded]:
-    """Return what takes every step back, last step first; `number` names the place of evidence."""
+    """Return what takes every step back, last step first; `number` names the place of evidence.
+
+    `alone`: the caller has raised the epoch, and each statement commits by itself. One that raised it once more would
+    keep a walk that was cut off from going on.
+    """
     place = evidence_name(migration, number) if keeps(plan, evidence) else None
-    result = list(engine.undo.prepare(migration, place))
+    result = list(engine.undo.place(migration, place) if alone else engine.undo.prepare(migration, place))
     for step in reversed(plan.steps):
         result += steps.undo(plan, step, engine, migration, place)
     return result
@@ -107,17 +111,59 @@ def walk(
             return walked  # nothing was begun on this target
         if book.state(session) == "running":
             refuse_dependents(plan.tables, side, session, book)
-        if not dry_run and not side.engine.capabilities.transactional_ddl:
-            raise errors.Fault(f"{side.engine.name}: a walk without transactional DDL is not written yet")
+        due = statements(plan, side.engine, book.migration, evidence, number)
         if dry_run:
-            run_due(statements(plan, side.engine, book.migration, evidence, number), session, walked, say, dry_run=True)
-            return walked
-        with base.transaction(session):
-            run_due(statements(plan, side.engine, book.migration, evidence, number), session, walked, say)
-            session.run(f"UPDATE {book.name('migrations')} SET state = 'rolled_back' WHERE id = ?", [book.migration])
-            crashpoints.reach("rollback:commit:before")
-        crashpoints.reach("rollback:commit:after")
+            run_due(due, session, walked, say, dry_run=True)
+        elif side.engine.capabilities.transactional_ddl:
+            with base.transaction(session):
+                run_due(due, session, walked, say)
+                book.mark_rolled_back(session)
+                crashpoints.reach("rollback:commit:before")
+            crashpoints.reach("rollback:commit:after")
+        else:
+            _walk_alone(plan, side, session, book, evidence, number, walked, say)
     return walked
+
+
+def _walk_alone(
+    plan: model.Plan,
+    side: sides.Side,
+    session: base.Session,
+    book: ledger.Ledger,
+    evidence: str,
+    number: int,
+    walked: Walked,
+    say: Callable[[str], None],
+) -> None:
+    """Run the way back statement by statement, the ledger's state last: cut off anywhere, the same call goes on.
+
+    The epoch was raised before, so that no runner's DDL lands any more.
+    """
+    if book.state(session) == "running":
+        settle_begun(plan, side, session, book)
+    run_due(statements(plan, side.engine, book.migration, evidence, number, alone=True), session, walked, say)
+    with base.transaction(session):
+        book.mark_rolled_back(session)
+        crashpoints.reach("rollback:commit:before")
+    crashpoints.reach("rollback:commit:after")
+
+
+def settle_begun(plan: model.Plan, side: sides.Side, session: base.Session, book: ledger.Ledger) -> None:
+    """Note what steps made that were begun and cut off, where DDL commits by itself, so that the way back finds it."""
+    begun = book.begun(session)
+    known = {step for step, _, _, _ in book.objects(session)}
+    for step, kind, name in steps.objects(plan):
+        if step.id not in begun or step.id in known:
+            continue
+        identity = side.engine.introspect.object_identity(session, kind, name)
+        if identity is not None and steps_alone.as_made(plan, side.engine, session, step, kind, name):
+            with base.transaction(session):
+                book.record_object(session, step.id, kind, name, identity)
+                crashpoints.reach("rollback:settle:before")
+            crashpoints.reach("rollback:settle:after")
+    for table in {s.table for s in plan.steps if s.id in begun and s.table is not None and s.kind != "create_table"}:
+        with base.transaction(session):
+            steps_alone.record_again(plan, side.engine, session, book, table)
 
 
 def run_due(

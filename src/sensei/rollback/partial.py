@@ -125,6 +125,7 @@ def walk(
     walked = rollback.Walked()
     with sides.told("target", side.name):
         if not whole:
+            rollback.settle_begun(plan, side, session, book)
             rollback.run_due(due, session, walked, say)
         with base.transaction(session):
             book.hold_epoch(session, epoch)

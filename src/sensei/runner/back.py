@@ -99,7 +99,7 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
                 number = taken.widen(loaded, book, session)
                 if book.state(session) == "running":
                     # No transaction of an earlier runner can land from here on.
-                    sides.retried(lambda: book.raise_epoch(session, held.epoch))
+                    sides.retried(lambda: book.raise_epoch(session, held.epoch, after_script=True))
                     if loaded.config.options.evidence == "export" and not rollback.keeps(loaded.plan, "export"):
                         export(desk, loaded, loaded.plan, target, session, book, export_folder(migration, number))
                 walked = sides.retried(

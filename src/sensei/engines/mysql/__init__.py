@@ -34,6 +34,16 @@ LEDGER_WORDS = base.LedgerWords(
     share=" LOCK IN SHARE MODE",  # both flavours know it; FOR SHARE is MySQL's alone
 )
 
+DIALECT = base.Dialect(
+    analyze="ANALYZE TABLE {table}",
+    delete="DELETE c FROM {table} AS c WHERE {condition}",
+    shown="CAST({column} AS CHAR CHARACTER SET utf8mb4)",
+    shown_bytes=r"CONCAT('\\x', LOWER(HEX({column})))",
+    # InnoDB carries out the actions of foreign keys without a word, but not while it does not check them.
+    alone=("SET SESSION foreign_key_checks = 0",),
+    together=("SET SESSION foreign_key_checks = 1",),
+)
+
 
 def engine() -> base.Engine:
     """Return the engine behind mysql:// and mariadb:// URLs."""
@@ -47,5 +57,6 @@ def engine() -> base.Engine:
         rows=rows.Rows(),
         ledger_prefix=names.OWN_PREFIX,
         ledger_words=LEDGER_WORDS,
+        dialect=DIALECT,
         fence=fence.Fence(),
     )

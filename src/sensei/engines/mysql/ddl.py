@@ -239,7 +239,7 @@ def _unique(table: catalog.Table, key: catalog.Key) -> base.Finish:
     add = f"ALTER TABLE {name} ADD UNIQUE KEY {names.quote(key.name)} ({names.names(key.columns)})"
     proof, violators = _duplicates(table, key.columns)
     removal = (f"ALTER TABLE {name} DROP KEY {names.quote(key.name)}",)
-    return base.Finish("unique", key.name, (add,), key.columns, proof, violators, removal)
+    return base.Finish("unique", key.name, (add,), key.columns, proof, violators, removal, _indexed(table, key.name))
 
 
 def _index(table: catalog.Table, index: catalog.Index) -> base.Finish:
@@ -254,7 +254,20 @@ def _index(table: catalog.Table, index: catalog.Index) -> base.Finish:
     if index.unique and len(plain) == len(index.columns):
         proof, violators = _duplicates(table, plain)
     removal = (f"ALTER TABLE {name} DROP INDEX {names.quote(index.name)}",)
-    return base.Finish("index", index.name, (add,), plain, proof, violators, removal)
+    there = _indexed(table, index.name)
+    return base.Finish("index", index.name, (add,), plain, proof, violators, removal, there)
+
+
+def _schema(table: catalog.Table) -> str:
+    return names.literal(table.name.schema) if table.name.schema else "DATABASE()"
+
+
+def _indexed(table: catalog.Table, name: str) -> str:
+    """Write the condition that the table has an index of that name."""
+    return (
+        f"EXISTS (SELECT 1 FROM information_schema.STATISTICS s WHERE s.TABLE_SCHEMA = {_schema(table)}"
+        f" AND s.TABLE_NAME = {names.literal(table.name.name)} AND s.INDEX_NAME = {names.literal(name)})"
+    )
 
 
 def _duplicates(table: catalog.Table, columns: Sequence[str]) -> tuple[str, str]:
@@ -288,7 +301,12 @@ def _foreign_key(table: catalog.Table, key: catalog.ForeignKey) -> base.Finish:
     listed = ", ".join(f"c.{names.quote(own)}" for own in key.columns)
     removal = (f"ALTER TABLE {name} DROP FOREIGN KEY {names.quote(key.name)}",)
     proof = f"SELECT {listed} FROM {name} AS c WHERE {orphan}"
-    return base.Finish("foreign_key", key.name, (add,), key.columns, proof, orphan, removal)
+    there = (
+        "EXISTS (SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS r"
+        f" WHERE r.CONSTRAINT_SCHEMA = {_schema(table)} AND r.TABLE_NAME = {names.literal(table.name.name)}"
+        f" AND r.CONSTRAINT_NAME = {names.literal(key.name)})"
+    )
+    return base.Finish("foreign_key", key.name, (add,), key.columns, proof, orphan, removal, there)
 
 
 def _action(text: str) -> str:

@@ -16,8 +16,6 @@ from sensei.engines.mysql import queries
 
 _MIGRATIONS = f"{naming.OWN_PREFIX}migrations"
 _OBJECTS = f"{naming.OWN_PREFIX}objects"
-#: Added to the epoch, so that no runner that is still alive can commit into what is being taken back.
-EPOCH_STEP = 1000
 #: As sessions pin them: what strings mean, and which zone times are printed in.
 _SETTINGS = (
     "SET NAMES utf8mb4 COLLATE utf8mb4_bin;",
@@ -76,6 +74,9 @@ def _empty_schema(schema: str) -> str:
 class Undo:
     """Undo by moving into the evidence database, or by dropping."""
 
+    def ours(self, migration: str, step: str, kind: str, name: catalog.TableName) -> str:
+        return _ours(migration, step, name, certain=False)
+
     def set_aside(
         self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str
     ) -> list[base.Guarded]:
@@ -123,7 +124,7 @@ class Undo:
 
     def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
         running = _running(migration)
-        raised = f"UPDATE {_MIGRATIONS} SET epoch = epoch + {EPOCH_STEP} WHERE id = {_lit(migration)}"
+        raised = f"UPDATE {_MIGRATIONS} SET epoch = epoch + {base.SCRIPT_EPOCH} WHERE id = {_lit(migration)}"
         fence = base.Guarded(running, raised, f"stop every runner of {migration} from writing")
         return [fence, *self.place(migration, evidence)]
 

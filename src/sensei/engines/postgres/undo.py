@@ -60,6 +60,9 @@ def _word(kind: str) -> str:
 class Undo:
     """Undo by moving into the evidence schema, or by dropping."""
 
+    def ours(self, migration: str, step: str, kind: str, name: catalog.TableName) -> str:
+        return _ours(migration, step, kind, name)
+
     def set_aside(
         self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str
     ) -> list[base.Guarded]:
@@ -103,7 +106,7 @@ class Undo:
         found = [
             base.Guarded(
                 _running(migration),
-                f"UPDATE {_LEDGER}.migrations SET epoch = epoch + 1000 WHERE id = {_lit(migration)}",
+                f"UPDATE {_LEDGER}.migrations SET epoch = epoch + {base.SCRIPT_EPOCH} WHERE id = {_lit(migration)}",
                 f"stop every runner of {migration} from writing",
             )
         ]

@@ -10,9 +10,6 @@ from sensei import catalog
 from sensei.engines import base
 from sensei.engines.sqlite import ddl, names
 
-#: Added to the epoch, so that no runner that is still alive can commit into what is being taken back.
-EPOCH_STEP = 1000
-
 _MIGRATIONS = f"main.{names.OWN_PREFIX}migrations"
 _OBJECTS = f"main.{names.OWN_PREFIX}objects"
 # Turns of the client's own settings that a user's ~/.sqliterc may have changed.
@@ -21,6 +18,10 @@ _SETTINGS = (".bail on", ".echo off", ".headers off", ".mode list", ".changes of
 
 class Undo:
     """Fills the port `base.Undo`; kinds are "table" and "index", anything else has nothing to be undone."""
+
+    def ours(self, migration: str, step: str, kind: str, name: catalog.TableName) -> str:
+        """Return the condition under which what bears this name is what the step made."""
+        return _ours(migration, step, kind, name, f"{names.OWN_PREFIX}evidence_{migration}")
 
     def set_aside(
         self, migration: str, step: str, kind: str, name: catalog.TableName, evidence: str
@@ -79,7 +80,7 @@ class Undo:
         return [
             base.Guarded(
                 f"EXISTS (SELECT 1 FROM {_MIGRATIONS} WHERE {where})",
-                f"UPDATE {_MIGRATIONS} SET epoch = epoch + {EPOCH_STEP} WHERE {where}",
+                f"UPDATE {_MIGRATIONS} SET epoch = epoch + {base.SCRIPT_EPOCH} WHERE {where}",
                 f"fence off every runner of {migration}",
             )
         ]
