@@ -171,7 +171,7 @@ def _refuse_other_plans(loaded: desks.Loaded, made: model.Plan, away: Collection
     if changed:
         raise errors.WorldChanged(
             f"with this configuration the plan of other tables would change, too: {', '.join(changed[:10])}",
-            hint=f"take them back first: sensei migrations rollback {loaded.id} --tables {','.join(changed)}",
+            hint=f"take them back first: sensei migrations rollback {loaded.id} {taken.option(changed)}",
             tables=changed,
         )
     own = [{s.id for s in partial.own_steps(p, away)} for p in (old, made)]

@@ -225,6 +225,7 @@ class _Run:
             sides.retried(lambda: ctx.book.raise_epoch(ctx.target_session, self.held.epoch))
             if amend.is_amended(self.loaded):
                 ctx.book.keep_plan(ctx.target_session, plan_text)
+                ctx.book.keep_script(ctx.target_session, script.text(self.loaded, "running"))
             if not begun:
                 ctx.book.keep_script(ctx.target_session, script.text(self.loaded, "running"))
                 facts = {"target_identity": self.target.engine.introspect.identity(ctx.target_session)}

@@ -151,7 +151,7 @@ def _refusal(migration: str, asked: Sequence[str], more: Mapping[str, str]) -> e
     return errors.Refused(
         f"{', '.join(asked)} can't be taken back alone, these depend on it: {told}"
         + (f"; and {len(more) - 10} more" if len(more) > 10 else ""),
-        hint=f"to take them along: sensei migrations rollback {migration} --tables {','.join(asked)} --yes",
+        hint=f"to take them along: sensei migrations rollback {migration} {taken.option(asked)} --yes",
         dependents=list(more),
     )
 
@@ -175,14 +175,16 @@ def _walk(desk: desks.Desk, migration: str, asked: Sequence[str], agreed: Collec
             else:
                 one = _begin(desk, loaded, target, session, book if there else None, asked, agreed, request)
             facts: Mapping[str, Any] = {"kept": [], "statements": []}
-            try:
-                if there:
+            if there:
+                try:
                     facts = _take_back(desk, loaded, target, session, book, one, held.epoch)
-            except errors.SenseiError as error:
-                desk.store.append(
-                    migration, "rollback_stopped", {"code": error.code, "message": error.message}, desk.actor
-                )
-                raise
+                    # The one that is there would put tables where those of this rollback are now.
+                    body = script.text(loaded, f"after the rollback of {', '.join(one.tables)}")
+                    sides.retried(lambda: book.keep_script(session, body))
+                except errors.SenseiError as error:
+                    stopped = {"code": error.code, "message": error.message}
+                    desk.store.append(migration, "rollback_stopped", stopped, desk.actor)
+                    raise
         taken.journal(loaded, one, facts)
         report = progress.Report(desk, loaded)
         report.taken_back(one.tables)

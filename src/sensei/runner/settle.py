@@ -64,7 +64,7 @@ def _refuse_differences(migration: str, found: Mapping[str, list[str]]) -> None:
     told = [d for differences in found.values() for d in differences]
     raise errors.DifferenceFound(
         f"tables that stayed are not what they were: {'; '.join(told[:10])}",
-        hint=f"take them back, too: sensei migrations rollback {migration} --tables {','.join(found)}",
+        hint=f"take them back, too: sensei migrations rollback {migration} {taken.option(list(found))}",
         differences=told,
         tables=list(found),
     )
@@ -153,7 +153,8 @@ class _Checker:
     def parts(self, table: model.TablePlan) -> list[compare.Part]:
         """Return what is to be read of both sides."""
         job = table.job(self.before.source.stale_scan, self.attempts.get(table.id, 1))
-        form = base.Form.VALUES if table.form is base.Form.VALUES else base.Form.TEXT
+        # Binary rows can't be told apart; two servers of one engine may have another form that can.
+        form = base.Form.TEXT if table.form is base.Form.BINARY else table.form
         planned = {c.number: c for c in self.ctx.book.planned_chunks(self.ctx.target_session, table.id, job.attempt)}
         source, bounds = [], []
         for one in self.applied[table.id]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,11 +81,18 @@ def places(loaded: desks.Loaded, found: Sequence[Taken]) -> list[tuple[str, Sequ
     return [(rollback.evidence_name(loaded.id, one.number), one.kept) for one in found if one.kept]
 
 
+def option(names: Sequence[str]) -> str:
+    """Return the words of a command line that name these tables, as a shell takes them."""
+    if any("," in n for n in names):  # a word that is a table's name is not cut at its commas
+        return " ".join(f"--tables {shlex.quote(n)}" for n in names)
+    return f"--tables {shlex.quote(','.join(names))}"
+
+
 def go_on(loaded: desks.Loaded, found: Sequence[Taken]) -> str:
     """Return the command that goes on with a rollback of some tables that was cut off; "" where there is none."""
     if loaded.status is not State.ROLLING_BACK or not found or not found[-1].pending or found[-1].widened:
         return ""
-    return f"sensei migrations rollback {loaded.id} --tables {','.join(found[-1].asked)}"
+    return f"sensei migrations rollback {loaded.id} {option(found[-1].asked)}"
 
 
 def away(loaded: desks.Loaded, found: Sequence[Taken]) -> set[str]:
