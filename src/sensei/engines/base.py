@@ -349,6 +349,44 @@ class Rows(Protocol):
         """Scan a table for values that do not conform; empty where the engine enforces its types."""
 
 
+@dataclass(frozen=True)
+class Digest:
+    """Some rows in key order, summed up by the server."""
+
+    rows: int
+    checksum: str  #: md5 of their lines (`catalog.digestline`), joined; "" of no rows
+    last: KeyValue | None = None  #: key of the last of them
+
+
+class Digests(Protocol):
+    """Sums rows up inside the server, to the same checksum in every engine.
+
+    A line is made of canonical texts in the form `catalog.digestline` says. Two equal checksums prove rows equal; two
+    different ones only ask for a closer look, since a server may have to spell one value in its own way.
+    `form` TEXT means canonical texts; any other form that the rows could travel in, values as this engine stores them.
+    """
+
+    def sorts_as_number(self, column: catalog.Column) -> bool:
+        """Tell whether the server orders the column's values as whole numbers."""
+
+    def span(self, session: Session, table: TableName, key: ChunkKey) -> tuple[int, int] | None:
+        """Return the lowest and the highest value of the key's first column; None of no rows, or no numbers."""
+
+    def block(self, session: Session, spec: ReadSpec, form: Form, limit: int) -> Digest:
+        """Sum up the first rows of a range in key order, at most `limit`.
+
+        `last` may hold what is no number where the engine does not enforce types.
+        """
+
+    def buckets(
+        self, session: Session, spec: ReadSpec, form: Form, key: Sequence[int], number: int
+    ) -> dict[int, tuple[int, int]]:
+        """Spread all rows over buckets; returns bucket -> (rows, sum of `digestline.weight`), without empty ones.
+
+        `key` are the positions of the columns whose line decides the bucket, see `digestline.bucket`.
+        """
+
+
 class Connect(Protocol):
     """Opens a session."""
 
@@ -409,6 +447,7 @@ class Engine:
     ledger_words: LedgerWords = LedgerWords()
     dialect: Dialect = Dialect()
     fence: Fence | None = None  #: where DDL commits by itself
+    digests: Digests | None = None  #: None: rows are summed up where they are read
 
 
 @contextlib.contextmanager

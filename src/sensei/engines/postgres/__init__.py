@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.postgres import ddl, introspect, rows, session, undo
+from sensei.engines.postgres import ddl, digests, introspect, rows, session, undo
 
 
 def engine() -> base.Engine:
@@ -26,6 +26,7 @@ def engine() -> base.Engine:
         ddl=ddl.DDL(),
         undo=undo.Undo(),
         rows=rows.Rows(),
+        digests=digests.Digests(),
         ledger_prefix='"sensei_".',
         ledger_words=base.LedgerWords(share=" FOR SHARE"),
         # Not IF NOT EXISTS: that asks for the right to create even where the schema is there.

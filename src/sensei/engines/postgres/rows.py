@@ -84,7 +84,7 @@ class Rows:
             return None
         if key.kind == "ctid":
             return _block_boundary(own(session), table, after, rows)
-        where, params = _range(key, after, None)
+        where, params = range_sql(key, after, None)
         listed = ddl.names(key.columns)
         texts = ", ".join(f"k.{ddl.quote(c)}::text" for c in key.columns)
         found = session.rows(
@@ -100,7 +100,7 @@ class Rows:
 
     def read(self, session: base.Session, spec: base.ReadSpec, form: base.Form) -> Iterator[base.Block]:
         pg = own(session)
-        where, params = _range(spec.key, spec.lower, spec.upper)
+        where, params = range_sql(spec.key, spec.lower, spec.upper)
         order = f" ORDER BY {ddl.names(spec.key.columns)}" if spec.key.kind == "columns" else ""
         select = f"SELECT {ddl.names([c.name for c in spec.columns])} FROM {source_of(pg, spec.table)}{where}{order}"
         with pg.cursor() as cursor:
@@ -187,7 +187,7 @@ def _orderable(column: catalog.Column) -> bool:
     return column.type.kind in _ORDERED and not column.nullable and not column.collation
 
 
-def _range(key: base.ChunkKey, lower: base.KeyValue | None, upper: base.KeyValue | None) -> tuple[str, list[Any]]:
+def range_sql(key: base.ChunkKey, lower: base.KeyValue | None, upper: base.KeyValue | None) -> tuple[str, list[Any]]:
     """Write the condition lower < key <= upper, with its parameters."""
     parts: list[str] = []
     params: list[Any] = []

@@ -193,6 +193,8 @@ class PostgresSession:
         self.backend = 0
         #: Tables whose rows sit in partitions, as far as asked for: see `rows.source_of`.
         self.partitioned: dict[catalog.TableName, bool] = {}
+        #: Column -> (type, whether it is never NULL), as far as asked for: see `digests`.
+        self.columns: dict[catalog.TableName, dict[str, tuple[str, bool]]] = {}
 
     @property
     def side(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.sqlite import ddl, introspect, names, rows, session, undo
+from sensei.engines.sqlite import ddl, digests, introspect, names, rows, session, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=True,
@@ -28,5 +28,6 @@ def engine() -> base.Engine:
         ddl=ddl.DDL(),
         undo=undo.Undo(),
         rows=rows.Rows(),
+        digests=digests.Digests(),
         ledger_prefix=names.OWN_PREFIX,
     )

@@ -1,0 +1,106 @@
+"""Rows summed up inside PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensei import catalog, errors
+from sensei.catalog import digestline, types
+from sensei.engines import base
+from sensei.engines.postgres import ddl, rows
+
+Kind = types.Kind
+
+_WHOLE = ("smallint", "integer", "bigint", "numeric")
+
+
+class Digests:
+    """Fills the port `base.Digests`."""
+
+    def sorts_as_number(self, column: catalog.Column) -> bool:
+        return column.type.kind is Kind.INTEGER and column.native.split("(")[0] in _WHOLE
+
+    def span(self, session: base.Session, table: catalog.TableName, key: base.ChunkKey) -> tuple[int, int] | None:
+        first = ddl.quote(key.columns[0])
+        ((low, high),) = session.rows(f"SELECT min({first}), max({first}) FROM {rows.source_of(session, table)}")
+        return None if low is None else (int(low), int(high))
+
+    def block(self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int) -> base.Digest:
+        where, params = rows.range_sql(spec.key, spec.lower, spec.upper)
+        line = _line(session, spec, range(len(spec.columns)))
+        keys = [ddl.quote(c) for c in spec.key.columns]
+        named = ", ".join(f"{k} AS k{n}" for n, k in enumerate(keys))
+        # Rows come from the inner query in its order, and are aggregated in it.
+        last = ["max(k0)"] if len(keys) == 1 else [f"(array_agg(k{n}))[count(*)]" for n in range(len(keys))]
+        ((found, checksum, *key),) = session.rows(
+            f"SELECT count(*), md5(string_agg(l, chr(10))), {', '.join(last)} FROM (SELECT {line} AS l, {named}"
+            f" FROM {rows.source_of(session, spec.table)}{where} ORDER BY {', '.join(keys)} LIMIT {int(limit)}) s",
+            params,
+        )
+        return base.Digest(int(found), checksum or "", tuple(int(k) for k in key) if found else None)
+
+    def buckets(
+        self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int
+    ) -> dict[int, tuple[int, int]]:
+        everything = range(len(spec.columns))
+        whole = list(key) == list(everything)
+        named = "" if whole else f", {_line(session, spec, key)} AS k"
+        # OFFSET 0 keeps the planner from writing a line out twice, and having it made twice.
+        found = session.rows(
+            f"SELECT ('x' || substr(k, 1, 4))::bit(16)::int & {number - 1}, count(*),"
+            f" sum(('x' || substr(h, 1, 15))::bit(60)::bigint)"
+            f" FROM (SELECT md5(l) AS h, md5({'l' if whole else 'k'}) AS k FROM"
+            f" (SELECT {_line(session, spec, everything)} AS l{named} FROM {rows.source_of(session, spec.table)}"
+            " OFFSET 0) lines OFFSET 0) hashes GROUP BY 1"
+        )
+        return {int(b): (int(n), int(total)) for b, n, total in found}
+
+
+def _line(session: base.Session, spec: base.ReadSpec, positions: Sequence[int] | range) -> str:
+    """Return the SQL of a row's line, or of some of its columns'.
+
+    concat() gives a value's text as COPY does (it calls the type's output function), and of NULL an empty one.
+    """
+    known = _columns(session, spec.table)
+    parts: list[str] = []
+    for at in positions:
+        column = spec.columns[at]
+        if column.name not in known:
+            raise errors.UnknownName(f"there is no column {spec.table}.{column.name}", column=column.name)
+        native, never_null = known[column.name]
+        parts += _field(ddl.quote(column.name), column.type, native, never_null)
+    # A function of PostgreSQL takes 100 arguments.
+    while len(parts) > 90:
+        parts = [f"concat_ws(chr(31), {', '.join(parts[n : n + 90])})" for n in range(0, len(parts), 90)]
+    return f"concat_ws(chr(31), {', '.join(parts)})"
+
+
+def _field(x: str, type: types.LogicalType, native: str, never_null: bool) -> list[str]:
+    large = digestline.may_be_large(type)
+    if type.kind in digestline.FREE:
+        # What takes text directly counts its bytes without making a copy.
+        length = f"octet_length({x})" if native in ("text", "varchar", "bpchar") else f"octet_length({x}::text)"
+        value = f"CASE WHEN {length} > {digestline.LARGE} THEN md5(concat({x})) ELSE concat({x}) END" if large else x
+        if never_null:
+            return [length, value]
+        return [f"concat({length})", f"concat({value})"]
+    if type.kind is Kind.BYTES and large and native == "bytea":
+        short = f"concat(octet_length({x}), ':', md5({x}))"
+        return [f"CASE WHEN octet_length({x}) > {digestline.LARGE} THEN {short} ELSE concat({x}) END"]
+    return [x if never_null else f"concat({x})"]
+
+
+def _columns(session: base.Session, table: catalog.TableName) -> dict[str, tuple[str, bool]]:
+    pg = rows.own(session)
+    if table not in pg.columns:
+        pg.columns[table] = {
+            str(name): (str(native), bool(never_null))
+            for name, native, never_null in pg.rows(
+                "SELECT a.attname, coalesce(b.typname, t.typname), a.attnotnull FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+                " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid"
+                " LEFT JOIN pg_type b ON b.oid = t.typbasetype"
+                " WHERE n.nspname = ? AND c.relname = ? AND a.attnum > 0 AND NOT a.attisdropped",
+                [table.schema, table.name],
+            )
+        }
+    return pg.columns[table]
