@@ -366,8 +366,8 @@ class Digests(Protocol):
     `form` TEXT means canonical texts; any other form that the rows could travel in, values as this engine stores them.
     """
 
-    def sorts_as_number(self, column: catalog.Column) -> bool:
-        """Tell whether the server orders the column's values as whole numbers."""
+    def sorts_as_number(self, native: str) -> bool:
+        """Tell whether the server orders whole numbers in a column of this declared type as numbers."""
 
     def span(self, session: Session, table: TableName, key: ChunkKey) -> tuple[int, int] | None:
         """Return the lowest and the highest value of the key's first column; None of no rows, or no numbers."""

@@ -17,8 +17,8 @@ _WHOLE = ("smallint", "integer", "bigint", "numeric")
 class Digests:
     """Fills the port `base.Digests`."""
 
-    def sorts_as_number(self, column: catalog.Column) -> bool:
-        return column.type.kind is Kind.INTEGER and column.native.split("(")[0] in _WHOLE
+    def sorts_as_number(self, native: str) -> bool:
+        return native.split("(")[0] in _WHOLE
 
     def span(self, session: base.Session, table: catalog.TableName, key: base.ChunkKey) -> tuple[int, int] | None:
         first = ddl.quote(key.columns[0])
@@ -96,7 +96,8 @@ def _columns(session: base.Session, table: catalog.TableName) -> dict[str, tuple
         pg.columns[table] = {
             str(name): (str(native), bool(never_null))
             for name, native, never_null in pg.rows(
-                "SELECT a.attname, coalesce(b.typname, t.typname), a.attnotnull FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+                "SELECT a.attname, coalesce(b.typname, t.typname), a.attnotnull FROM pg_attribute a"
+                " JOIN pg_class c ON c.oid = a.attrelid"
                 " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid"
                 " LEFT JOIN pg_type b ON b.oid = t.typbasetype"
                 " WHERE n.nspname = ? AND c.relname = ? AND a.attnum > 0 AND NOT a.attisdropped",

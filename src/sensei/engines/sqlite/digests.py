@@ -22,8 +22,8 @@ _OCTETS, _MD5 = "sensei_octets", "sensei_md5"
 class Digests:
     """Fills the port `base.Digests`."""
 
-    def sorts_as_number(self, column: catalog.Column) -> bool:
-        return column.type.kind is Kind.INTEGER and declared.affinity(column.native) == "integer"
+    def sorts_as_number(self, native: str) -> bool:
+        return declared.affinity(native) == "integer"
 
     def span(self, session: base.Session, table: catalog.TableName, key: base.ChunkKey) -> tuple[int, int] | None:
         first = names.quote(key.columns[0])

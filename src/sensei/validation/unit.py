@@ -1,0 +1,269 @@
+"""One piece of a table, compared: blocks summed up by both servers at once, and rows looked at where sums differ."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sensei import errors
+from sensei.engines import base
+from sensei.transfer import copier
+from sensei.validation import model, plain, rowset, spread, values
+from sensei.work import sides
+
+#: Rows of a block, at most, and its bytes, about: it costs milliseconds, and no server has to hold much of it.
+BLOCK_ROWS = 25_000
+BLOCK_BYTES = 8_000_000
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one worker compares at a time; plain and picklable."""
+
+    pair: model.Pair
+    source: sides.Side
+    target: sides.Side
+    lower: base.KeyValue | None = None
+    upper: base.KeyValue | None = None
+    blocks: int | None = None  #: only so many blocks of the source's; None: all
+    spread: bool = False  #: by buckets: the key is not ordered alike, or there is none
+    samples: int = 100
+    block_rows: int = BLOCK_ROWS
+    tolerance: values.Tolerance = field(default_factory=values.Tolerance)
+
+    @property
+    def name(self) -> str:
+        """What a finished unit is remembered by."""
+        span = f"{base.key_text(self.lower) or ''}..{base.key_text(self.upper) or ''}"
+        return f"{self.pair.id} {'spread' if self.spread else span}{f' first {self.blocks}' if self.blocks else ''}"
+
+
+class NotNumbers(Exception):
+    """A key of whole numbers holds something else: its order can't be trusted."""
+
+
+def compare(unit: Unit) -> rowset.Tally:
+    """Compare one unit, again after what may pass. Reads only: safe to repeat."""
+    budget = sides.Budget()
+    while True:
+        try:
+            with _Sides(unit) as both:
+                if unit.spread:
+                    return spread.compare(both, unit)
+                return _ordered(both, unit)
+        except (errors.Transient, errors.ConnectFailed) as error:
+            copier.drop_sessions()
+            if not budget.again(error, connected=True):
+                raise
+        except NotNumbers:
+            raise
+        except BaseException:
+            copier.drop_sessions()
+            raise
+
+
+class _Sides:
+    """Both ends' sessions, each with a thread of its own: two servers have something to do at once."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        pair = unit.pair
+        self.form = base.Form.VALUES if pair.own and _gives_values(unit.source) else base.Form.TEXT
+        targets = not unit.target.engine.capabilities.enforced_types
+        columns = [c for c in pair.columns if not c.lossy]
+        key = pair.key
+        self.reads = (
+            base.ReadSpec(
+                pair.source,
+                tuple(base.ReadColumn(c.source, c.type, c.guard) for c in columns),
+                base.ChunkKey("columns", key.columns, key.source_natives) if key and key.ordered else _WHOLE,
+            ),
+            base.ReadSpec(
+                pair.target,
+                tuple(base.ReadColumn(c.target, c.type, targets) for c in columns),
+                base.ChunkKey("columns", key.targets, key.target_natives) if key and key.ordered else _WHOLE,
+            ),
+        )
+        self.ends = (unit.source, unit.target)
+        self.digests = tuple(end.engine.digests or plain.Digests(end.engine.rows) for end in self.ends)
+
+    def __enter__(self) -> _Sides:
+        self.sessions = tuple(copier.session(end, "sensei validate") for end in self.ends)
+        self.threads = [concurrent.futures.ThreadPoolExecutor(1) for _ in self.ends]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self.threads:
+            thread.shutdown(cancel_futures=True)
+
+    def block(
+        self, at: int, lower: base.KeyValue | None, upper: base.KeyValue | None, limit: int
+    ) -> concurrent.futures.Future[base.Digest]:
+        """Let one side sum a range up."""
+        spec = ranged(self.reads[at], lower, upper)
+
+        def act() -> base.Digest:
+            with sides.told(self.ends[at].role.value, self.ends[at].name):
+                return self.digests[at].block(self.sessions[at], spec, self.form, limit)
+
+        return self.threads[at].submit(act)
+
+    def buckets(
+        self, at: int, key: Sequence[int], number: int
+    ) -> concurrent.futures.Future[dict[int, tuple[int, int]]]:
+        """Let one side spread its rows over buckets."""
+
+        def act() -> dict[int, tuple[int, int]]:
+            with sides.told(self.ends[at].role.value, self.ends[at].name):
+                return self.digests[at].buckets(self.sessions[at], self.reads[at], self.form, key, number)
+
+        return self.threads[at].submit(act)
+
+    def lines(self, at: int, lower: base.KeyValue | None, upper: base.KeyValue | None) -> Iterator[bytes]:
+        """Yield one side's rows of a range as lines of canonical text, in key order where there is one."""
+        spec, end = ranged(self.reads[at], lower, upper), self.ends[at]
+        rest = b""
+        with sides.told(end.role.value, end.name):
+            for block in end.engine.rows.read(self.sessions[at], spec, self.form):
+                if isinstance(block, list):
+                    yield from (spread.stored_line(row) for row in block)
+                    continue
+                found = (rest + block).split(b"\n")
+                rest = found.pop()
+                yield from found
+
+
+_WHOLE = base.ChunkKey("whole")
+Sides = _Sides
+
+
+def _gives_values(end: sides.Side) -> bool:
+    return base.Form.VALUES in end.engine.capabilities.reads
+
+
+def ranged(spec: base.ReadSpec, lower: base.KeyValue | None, upper: base.KeyValue | None) -> base.ReadSpec:
+    """Return a read of a part of the same rows."""
+    return base.ReadSpec(spec.table, spec.columns, spec.key, lower, upper)
+
+
+def limit_of(unit: Unit) -> int:
+    """Return how many rows a block has."""
+    width = unit.pair.width
+    return max(100, min(unit.block_rows, BLOCK_BYTES // width)) if width else unit.block_rows
+
+
+def _ordered(both: _Sides, unit: Unit) -> rowset.Tally:
+    comparer = rowset.Comparer(unit.pair, unit.tolerance, unit.samples)
+    tally = comparer.tally
+    limit = limit_of(unit)
+    lower, done = unit.lower, 0
+    waiting: collections.deque[
+        tuple[base.KeyValue | None, base.KeyValue | None, base.Digest, concurrent.futures.Future[base.Digest]]
+    ]
+    waiting = collections.deque()
+    closer: list[tuple[base.KeyValue | None, base.KeyValue | None]] = []
+
+    def settle() -> None:
+        start, end, here, answer = waiting.popleft()
+        there = answer.result()
+        if (here.rows, here.checksum) != (there.rows, there.checksum):
+            closer.append((start, end))
+            return
+        tally.rows_source += here.rows
+        tally.rows_target += there.rows
+        tally.rows_compared += here.rows
+
+    coming = both.block(0, lower, unit.upper, limit)
+    while True:
+        here = coming.result()
+        done += 1
+        if here.last is not None and not all(isinstance(k, int) for k in here.last):
+            raise NotNumbers
+        more = here.rows >= limit
+        end = here.last if more else unit.upper
+        if more and unit.blocks != done:
+            coming = both.block(0, end, unit.upper, limit)
+        waiting.append((lower, end, here, both.block(1, lower, end, here.rows + 1)))
+        if len(waiting) > 2:
+            settle()
+        lower = end
+        if not more or unit.blocks == done:
+            break
+    while waiting:
+        settle()
+    for start, stop in joined(closer):
+        _look_closer(both, comparer, start, stop)
+    return tally
+
+
+def joined(
+    ranges: Sequence[tuple[base.KeyValue | None, base.KeyValue | None]],
+) -> list[tuple[base.KeyValue | None, base.KeyValue | None]]:
+    """Put ranges together that follow on each other: one reading does for all of them."""
+    found: list[tuple[base.KeyValue | None, base.KeyValue | None]] = []
+    for lower, upper in ranges:
+        if found and found[-1][1] == lower and lower is not None:
+            found[-1] = (found[-1][0], upper)
+        else:
+            found.append((lower, upper))
+    return found
+
+
+Keyed = tuple[tuple[int, ...], list[bytes]]
+
+
+def _look_closer(
+    both: _Sides, comparer: rowset.Comparer, lower: base.KeyValue | None, upper: base.KeyValue | None
+) -> None:
+    """Walk through both sides' rows of a range in key order; memory is bounded by the rows of one key."""
+    tally = comparer.tally
+    counts = [0, 0]
+
+    def lines(at: int) -> Iterator[bytes]:
+        for line in both.lines(at, lower, upper):
+            counts[at] += 1
+            yield line
+
+    key = [comparer.names.index(c) for c in comparer.key]
+    here, there = (_by_key(comparer, key, lines(at)) for at in (0, 1))
+    a, b = next(here, None), next(there, None)
+    while a is not None or b is not None:
+        if b is None or (a is not None and a[0] < b[0]):
+            assert a is not None
+            comparer.rows(a[1], ())
+            a = next(here, None)
+        elif a is None or b[0] < a[0]:
+            comparer.rows((), b[1])
+            b = next(there, None)
+        else:
+            comparer.rows(a[1], b[1])
+            a, b = next(here, None), next(there, None)
+    tally.rows_source += counts[0]
+    tally.rows_target += counts[1]
+    tally.rows_compared += counts[0]
+
+
+def _by_key(comparer: rowset.Comparer, key: Sequence[int], lines: Iterator[bytes]) -> Iterator[Keyed]:
+    """Yield the rows of one key after another."""
+    last = max(key) + 1
+    width = len(comparer.names)
+
+    def of(line: bytes) -> tuple[int, ...]:
+        try:
+            fields = line.split(b"\t", last)
+            return tuple(int(fields[at]) for at in key)
+        except ValueError:
+            pass
+        # A value before it that does not conform made one field too many, or the key itself does not.
+        found = comparer.values(line)
+        try:
+            return tuple(int(found[comparer.names[at]] or "") for at in key)
+        except ValueError:
+            raise NotNumbers from None
+
+    assert width
+    for named, rows in itertools.groupby(lines, of):
+        yield named, list(rows)

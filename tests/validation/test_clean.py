@@ -1,0 +1,46 @@
+"""No false alarm: a clean move of a whole sample database shows no difference, in any direction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import comparing
+import ends
+import fix_sensei
+import moves
+import servers
+
+AW_SCHEMAS = ["humanresources", "person", "production", "purchasing", "sales"]
+DIRECTIONS = [
+    *(("chinook", s, t) for s in ("sqlite", "postgres") for t in ("sqlite", "postgres")),
+    *((d, "postgres", t) for d in ("pagila", "adventureworks") for t in ("sqlite", "postgres")),
+]
+
+
+@pytest.mark.parametrize(("name", "source", "target"), DIRECTIONS)
+def test_a_clean_move_of_a_sample_database_shows_no_difference(
+    sensei: fix_sensei.Sensei,
+    pg_dataset: Callable[[str], servers.Database],
+    sqlite_dataset: Callable[[str], Path],
+    maker: ends.Maker,
+    name: str,
+    source: str,
+    target: str,
+) -> None:
+    here: ends.End = sqlite_dataset(name) if source == "sqlite" else pg_dataset(name)
+    there = maker(target)()
+    schemas = AW_SCHEMAS if name == "adventureworks" else None
+    move = moves.plan_move(sensei, here, there, schemas=schemas)
+    move.start()
+    for how in list[dict[str, Any]]([{}, {"quick": True, "block_rows": 100}]):
+        found = comparing.compare(move, **how)
+        assert [d for d in found.values() if not d.same] == [], how
+        assert all(d.rows_source == d.rows_target for d in found.values())
+        compared = sum(d.rows_compared for d in found.values())
+        rows = sum(d.rows_source for d in found.values())
+        assert rows > 10_000
+        assert compared == rows if not how.get("quick") else 0 < compared <= rows
