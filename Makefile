@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV   := .venv
 DEMO   := .venv-demo
 BIN    := $(VENV)/bin
+# Processes that run tests, each with servers of its own; 0 runs them in one, as a debugger likes it.
+TESTERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types imports unit format benchmark clean
@@ -57,7 +59,7 @@ imports: venv ## Who may import whom
 
 unit: venv ## All tests, each on private servers (make unit ARGS="tests/cli -k demo" for some)
 	@echo "== tests"
-	@$(BIN)/pytest -q $(ARGS)
+	@$(BIN)/pytest -q -n $(TESTERS) --dist worksteal $(ARGS)
 
 format: venv ## Put the code into the formatter's form
 	@$(BIN)/ruff check --fix .
