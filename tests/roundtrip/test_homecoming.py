@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import fix_mysql
 import fix_postgres
 import fix_sensei
 import moves
+import servers
 
 ODD = """
 CREATE TABLE odd (
@@ -46,3 +48,25 @@ def test_a_file_s_own_words_for_types_come_home_from_postgres_unless_a_column_wa
     now = dict(_declared(later))
     assert now.pop("n") == "NUMERIC TEXT(30,2)"
     assert now.items() <= dict(_declared(source)).items()
+
+
+def test_types_of_mariadb_that_postgres_does_not_have_come_home(
+    sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, make_mysql_db: fix_mysql.MakeMysqlDatabase
+) -> None:
+    source, through, home = make_mysql_db(), make_pg_db(), make_mysql_db()
+    source.mariadb(
+        "SET NAMES utf8mb4; CREATE TABLE odd (id int unsigned PRIMARY KEY AUTO_INCREMENT, y year, e enum('x','y''s'),"
+        " s set('p','q'), m mediumint, b binary(4), bits bit(9), c char(5), t tinytext COLLATE utf8mb4_unicode_ci,"
+        " at timestamp NULL ON UPDATE current_timestamp()) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;"
+        " INSERT INTO odd VALUES (1, 2026, 'y''s', 'p,q', -5, x'00ff', b'100000001', 'a', 'É', '2026-11-25 10:00:00'),"
+        " (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);"
+    )
+    moves.plan_move(sensei, source, through, schema="public").start()
+    moves.plan_move(sensei, through, home, name="home").start()
+
+    def definition(db: servers.MysqlDatabase) -> str:
+        # Names of keys of their own kind aside, all of it is as it was.
+        return str(db.query("SHOW CREATE TABLE odd")[0][1])
+
+    assert definition(home) == definition(source)
+    assert home.query("SELECT * FROM odd ORDER BY id") == source.query("SELECT * FROM odd ORDER BY id")

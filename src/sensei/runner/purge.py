@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from sensei import errors, rollback
@@ -16,6 +17,11 @@ def due(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
     return [e for e in desk.store.evidence(row.id) if not e["purged_at"]]
 
 
+def _whole(engine: base.Engine, session: base.Session) -> contextlib.AbstractContextManager[object]:
+    """Drop all or nothing where the engine can; elsewhere a purge that is cut off is done again."""
+    return base.transaction(session) if engine.capabilities.transactional_ddl else contextlib.nullcontext()
+
+
 def purge(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
     """Drop it: tables set aside, and exported files; each is journaled."""
     from pathlib import Path
@@ -26,7 +32,7 @@ def purge(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
     tables = [e for e in items if e.get("kind") != "parquet"]
     if tables:
         _, target = loaded.sides()
-        with target.session("sensei purge") as session, base.transaction(session):
+        with target.session("sensei purge") as session, _whole(target.engine, session):
             if not loaded.book().exists(session):
                 raise errors.WorldChanged(f"target {target.name} has no ledger of {loaded.id}")
             found = taken.taken(loaded)

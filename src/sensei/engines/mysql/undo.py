@@ -16,11 +16,13 @@ from sensei.engines.mysql import queries
 
 _MIGRATIONS = f"{naming.OWN_PREFIX}migrations"
 _OBJECTS = f"{naming.OWN_PREFIX}objects"
+#: Tables, in hex, that foreign keys of tables which the migration did not make point at.
+_HELD = "@sensei_held"
 #: As sessions pin them: what strings mean, and which zone times are printed in.
 _SETTINGS = (
     "SET NAMES utf8mb4 COLLATE utf8mb4_bin;",
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00',"
-    " autocommit = 1, lock_wait_timeout = 30, foreign_key_checks = 1;",
+    " autocommit = 1, lock_wait_timeout = 30, foreign_key_checks = 1, group_concat_max_len = 1073741824;",
 )
 
 
@@ -109,13 +111,8 @@ class Undo:
             when = f"{recorded} AND {_empty_schema(schema)}"
             return [base.Guarded(when, f"DROP DATABASE {naming.quote(schema)}", f"drop the empty database {schema}")]
         # What others hung on the table stops the undo before it begins; here it only keeps the table.
-        others = (
-            "EXISTS (SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS r"
-            f" WHERE r.UNIQUE_CONSTRAINT_SCHEMA = {_lit(name.schema)} AND r.REFERENCED_TABLE_NAME = {_lit(name.name)}"
-            f" AND NOT EXISTS (SELECT 1 FROM {_OBJECTS} o WHERE o.migration = {_lit(migration)} AND o.kind = 'table'"
-            f" AND {_same('o.schema_name', 'r.CONSTRAINT_SCHEMA')} AND {_same('o.object_name', 'r.TABLE_NAME')}))"
-        )
-        when = f"{_ours(migration, step, name, certain=True)} AND NOT {others}"
+        held = f"COALESCE(FIND_IN_SET(HEX({_lit(str(name))}), {_HELD}), 0)"
+        when = f"{_ours(migration, step, name, certain=True)} AND NOT {held}"
         word = "SEQUENCE" if kind == "sequence" else "TABLE"
         return [base.Guarded(when, f"DROP {word} {naming.qualified(name)}", f"drop {kind} {name}")]
 
@@ -130,13 +127,26 @@ class Undo:
 
     def place(self, migration: str, evidence: str | None) -> list[base.Guarded]:
         if evidence is None:
+            # Looked up once for all tables: to find who points at one of them the server looks at all that it has.
+            mine = f"SELECT 1 FROM {_OBJECTS} o WHERE o.migration = {_lit(migration)} AND o.kind = 'table'"
+            parent = f"{_same('o.schema_name', 'r.UNIQUE_CONSTRAINT_SCHEMA')}"
+            parent += f" AND {_same('o.object_name', 'r.REFERENCED_TABLE_NAME')}"
+            child = f"{_same('o.schema_name', 'r.CONSTRAINT_SCHEMA')} AND {_same('o.object_name', 'r.TABLE_NAME')}"
+            held = (
+                "SELECT GROUP_CONCAT(DISTINCT HEX(CONCAT(r.UNIQUE_CONSTRAINT_SCHEMA, '.', r.REFERENCED_TABLE_NAME)))"
+                " FROM information_schema.REFERENTIAL_CONSTRAINTS r"
+                f" WHERE EXISTS ({mine} AND {parent}) AND NOT EXISTS ({mine} AND {child})"
+            )
             # Migrated tables may point at each other in a circle, so that none of them could be dropped first.
             return [
+                base.Guarded(
+                    _running(migration), f"SET {_HELD} = ({held})", "see which tables others hold by foreign keys"
+                ),
                 base.Guarded(
                     f"@@SESSION.foreign_key_checks = 1 AND {_running(migration)}",
                     "SET SESSION foreign_key_checks = 0",
                     "let tables that point at each other be dropped in any order",
-                )
+                ),
             ]
         missing = (
             "NOT EXISTS (SELECT 1 FROM information_schema.SCHEMATA s"
