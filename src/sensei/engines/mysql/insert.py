@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sensei import errors
 from sensei.catalog import rowtext, types
 from sensei.engines import base
-from sensei.engines.mysql import facts, names, session, typemap
+from sensei.engines.mysql import facts, failures, names, typemap
 from sensei.engines.mysql.session import MysqlSession
 
 if TYPE_CHECKING:  # it calls this room
@@ -52,7 +52,7 @@ def load(
                 rows += _insert(mine, head, waiting)
                 waiting, size = [], 0
             if len(row) > mine.max_packet - _HEAD:
-                raise session.meaning(1153, f"{spec.table} has a row of {len(row)} bytes")
+                raise failures.meaning(1153, f"{spec.table} has a row of {len(row)} bytes")
             waiting.append(row)
             size += len(row) + 1
     if waiting:
@@ -70,13 +70,13 @@ def _row(fields: list[bytes], ways: list[Literal], spec: base.LoadSpec) -> bytes
 
 def _insert(mine: MysqlSession, head: bytes, rows: Iterable[bytes]) -> int:
     waiting = list(rows)
-    with session.translated(mine.side):
+    with mine.translated():
         done = mine.connection.query(head + b",".join(waiting))
         warnings = mine.connection._result.warning_count
     if warnings or done != len(waiting):
         # A decimal that is rounded is told by a note, also in strict mode.
         found = [(int(code), str(text)) for _, code, text in mine.rows("SHOW WARNINGS LIMIT 1")] or [(0, "no warning")]
-        error = session.meaning(*found[0])
+        error = failures.meaning(*found[0])
         raise error if isinstance(error, errors.DataRejected) else errors.DataRejected(found[0][1])
     return len(waiting)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from sensei import errors
 from sensei.catalog import rowtext, types
 from sensei.engines import base
-from sensei.engines.mysql import facts, insert, names, session, wire
+from sensei.engines.mysql import facts, failures, insert, names, wire
 from sensei.engines.mysql.session import MysqlSession
 
 Kind = types.Kind
@@ -158,7 +158,7 @@ def _rejected(
             column = columns[int(refusal[1])][0]
             value = refusal[2].removesuffix("'")
             return errors.DataRejected(f"{value} can't be held by {column.full}", errno=code, column=column.name)
-        error = session.meaning(code, text)
+        error = failures.meaning(code, text)
         if isinstance(error, errors.DataRejected):
             return error
     return errors.DataRejected(found[0][1] if found else said, errno=found[0][0] if found else 0)

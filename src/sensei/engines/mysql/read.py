@@ -211,6 +211,6 @@ def bound(mine: MysqlSession, sql: str, params: Sequence[Any]) -> str:
     """Write parameters into a statement."""
     if not params:
         return sql
-    with session.translated(mine.side):
+    with mine.translated():
         text: str = mine.connection.cursor().mogrify(session.placeholders(sql), tuple(params))
     return text

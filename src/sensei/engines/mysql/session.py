@@ -16,48 +16,11 @@ from pymysql.constants import CLIENT, FIELD_TYPE, SERVER_STATUS
 
 from sensei import errors
 from sensei.engines import base
-from sensei.engines.mysql import address
+from sensei.engines.mysql import address, failures
 
 MARIADB, MYSQL = "mariadb", "mysql"
 #: Oldest servers that are spoken to: both enforce CHECK constraints and take expressions as defaults.
 OLDEST = {MARIADB: (10, 5), MYSQL: (8, 0, 16)}
-
-#: The one list of what may be retried.
-RETRYABLE = frozenset(
-    {
-        1205, 1213, 1614, 3572,  # lock wait time-out, deadlock (also of a distributed transaction), NOWAIT
-        1020, 1412,  # a row or a definition changed under the transaction's snapshot
-        1040, 1203,  # too many connections, of all and of one user
-        1053, 1317, 1927, 1969, 3024,  # shutdown, query or connection killed, statement time-outs
-        1158, 1159, 1160, 1161, 4031,  # the server's side of a broken or idle connection
-        2002, 2003, 2006, 2013, 2055,  # the client's side
-    }
-)  # fmt: skip
-#: Of those, the ones after which the connection is gone, so that a COMMIT may have been carried out.
-_LOST = frozenset({0, 1053, 1158, 1159, 1160, 1161, 1927, 2002, 2003, 2006, 2013, 2055, 4031})
-
-#: Refusals of data rather than of the statement.
-_DATA = frozenset(
-    {
-        1022, 1062, 1169, 1586,  # duplicates
-        1048, 1138, 1263, 1364,  # NULL where none may be, no value
-        1216, 1217, 1451, 1452, 1761, 1762, 3819, 4025,  # foreign keys and checks
-        1261, 1262,  # too few and too many fields
-        1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1416, 1441, 1525, 1690, 3140, 3141, 3143, 3903,
-        1301,  # a value beyond max_allowed_packet
-        1644,  # SIGNAL of a trigger
-    }
-)  # fmt: skip
-_DUPLICATE = frozenset({1022, 1062, 1169, 1586})
-_PRIVILEGE = frozenset({1044, 1142, 1143, 1227, 1370, 1419})
-_MISSING = frozenset({1049, 1051, 1146})
-_SPACE = frozenset({1021, 1114})
-_TOO_LARGE = frozenset({1153, 2020})
-_NO_SPACE = re.compile(r"Errcode: 28\b|No space left")
-#: "Column 'c' cannot be null", "Data too long for column 'c' at row 1", "… for column `d`.`t`.`c` at row 1"
-_COLUMN = re.compile(
-    r"[Cc]olumn (?:`(?:[^`]|``)*`\.)*[`'](?P<name>.+?)[`'](?: at row \d+| cannot be null|$)", re.DOTALL
-)
 
 #: Everything that could change how a value is rendered, read or compared, or which rows are seen; the first that
 #: the server knows of several spellings is taken. Values are SQL.
@@ -99,72 +62,6 @@ _DECODERS: dict[int, Any] = {
 _CONVERSIONS: dict[Any, Any] = {**converters.encoders, **_DECODERS}
 
 
-def number(exc: BaseException) -> int:
-    """Return the server's or the driver's number of an error; 0 where it has none."""
-    return exc.args[0] if exc.args and isinstance(exc.args[0], int) else 0
-
-
-def translate(exc: BaseException, side: str = "", *, committing: bool = False) -> errors.SenseiError:
-    """Return the error of our own tree that a driver's error means.
-
-    `committing`: the statement was COMMIT, so that a lost connection leaves its outcome unknown.
-    """
-    found = _translate(exc, committing)
-    if isinstance(found, errors.ServerFailed):
-        found.side = side
-    return found
-
-
-def meaning(code: int, text: str) -> errors.SenseiError:
-    """Return the error that a number of the server means, also where it came as a warning."""
-    if code in RETRYABLE:
-        return errors.Transient(text, errno=code)
-    if code in _SPACE or _NO_SPACE.search(text):
-        return errors.OutOfSpace(
-            f"the server has no space left: {text}", hint="free space, then sensei migrations resume ID", errno=code
-        )
-    if code in _TOO_LARGE:
-        return errors.ServerFailed(
-            f"a row is larger than the server's max_allowed_packet: {text}",
-            hint="raise max_allowed_packet on the server (SET GLOBAL max_allowed_packet = 1073741824), then"
-            " sensei migrations resume ID",
-            errno=code,
-        )
-    if code in _DATA:
-        place = _COLUMN.search(text)
-        rejected = errors.DataRejected(text, errno=code, **({"column": place["name"]} if place else {}))
-        rejected.duplicate = code in _DUPLICATE
-        return rejected
-    if code in _PRIVILEGE:
-        return errors.MissingPrivilege(text, errno=code)
-    if code in _MISSING:
-        return errors.UnknownName(text, errno=code)
-    return errors.ServerFailed(text, errno=code)
-
-
-def _translate(exc: BaseException, committing: bool) -> errors.SenseiError:
-    code = number(exc)
-    text = str(exc.args[1] if len(exc.args) > 1 else exc).strip() or "the connection was lost"
-    if isinstance(exc, (UnicodeError, ValueError, pymysql.ProgrammingError)) and not code:
-        return errors.DataRejected(f"a value can't be sent to the server: {text}")
-    # The driver numbers a closed connection 0, and has no number for an answer that came to pieces.
-    lost = code in _LOST and (code > 0 or isinstance(exc, (pymysql.InterfaceError, pymysql.InternalError, OSError)))
-    if committing and lost:
-        return errors.CommitUnknown(f"the answer to COMMIT was lost: {text}", errno=code)
-    if lost:
-        return errors.Transient(text, errno=code)
-    return meaning(code, text)
-
-
-@contextlib.contextmanager
-def translated(side: str, *, committing: bool = False) -> Iterator[None]:
-    """Let a driver's errors leave the block as ours."""
-    try:
-        yield
-    except (pymysql.MySQLError, OSError, ValueError) as exc:
-        raise translate(exc, side, committing=committing) from exc
-
-
 _TOKEN = re.compile(
     r"""'(?:[^'\\]|\\.|'')*'
       | "(?:[^"\\]|\\.|"")*"
@@ -199,6 +96,8 @@ class MysqlSession:
         #: Bytes of the largest statement or value that the server takes.
         self.max_packet = 0
         self.in_transaction = False
+        #: A statement of this transaction failed so that the server may have ended it.
+        self.broken = False
         #: What rows.py found out about tables, for as long as this session lives.
         self.known: dict[Any, Any] = {}
 
@@ -215,9 +114,20 @@ class MysqlSession:
             return list(cursor.fetchall()) if cursor.description else []
 
     @contextlib.contextmanager
+    def translated(self, *, committing: bool = False) -> Iterator[None]:
+        """Let a driver's errors leave the block as ours."""
+        try:
+            with failures.translated(self.side, committing=committing):
+                yield
+        except errors.Transient:
+            # A deadlock has ended the transaction on the server, and the answer does not say so.
+            self.broken = self.in_transaction
+            raise
+
+    @contextlib.contextmanager
     def executed(self, sql: str, params: Sequence[Any] = ()) -> Iterator[cursors.Cursor]:
         """Execute and yield the driver's cursor."""
-        with translated(self.side, committing=sql == "COMMIT"):
+        with self.translated(committing=sql == "COMMIT"):
             cursor = self.connection.cursor()
             try:
                 if params:
@@ -233,19 +143,19 @@ class MysqlSession:
         # A source's transaction sees one state from its first to its last statement.
         source = self.purpose is base.Purpose.SOURCE
         self.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY" if source else "START TRANSACTION READ WRITE")
-        self.in_transaction = True
+        self.in_transaction, self.broken = True, False
 
     def commit(self) -> None:
         if not self.connection.open:
             raise errors.Transient("the connection was lost before COMMIT was sent")
-        if not self.connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
-            self.in_transaction = False
+        if self.broken or not self.connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+            self.rollback()
             raise errors.Fault("COMMIT of a transaction that a statement in it had ended: DDL, or a deadlock")
-        self.in_transaction = False
         self.run("COMMIT")
+        self.in_transaction = False
 
     def rollback(self) -> None:
-        self.in_transaction = False
+        self.in_transaction = self.broken = False
         try:
             if self.connection.open:
                 self.run("ROLLBACK")
@@ -262,7 +172,7 @@ class MysqlSession:
         """End the statement that runs in this session, from beside it."""
         other = _open(self._where, self.application, self.side)
         try:
-            with translated(self.side), other.cursor() as cursor:
+            with self.translated(), other.cursor() as cursor:
                 cursor.execute(f"KILL QUERY {self.number}")
         finally:
             other.close()
@@ -306,7 +216,7 @@ def _open(where: address.Address, application: str, side: str) -> Any:
         for secret in where.secrets:
             text = text.replace(secret, "***")
         failed: errors.ServerFailed
-        if number(exc) in (1040, 1203, 1053):
+        if failures.number(exc) in (1040, 1203, 1053):
             failed = errors.Transient(f"the server takes no connection now: {text}")
         else:
             failed = errors.ConnectFailed(
@@ -407,7 +317,7 @@ def _refuse_pooler(session: MysqlSession, where: address.Address) -> None:
         session.confirm_pinned()
         other = _open(where, session.application, session.side)
         try:
-            with translated(session.side), other.cursor() as cursor:
+            with failures.translated(session.side), other.cursor() as cursor:
                 cursor.execute("START TRANSACTION")
                 cursor.execute("SELECT CONNECTION_ID()")
                 taken = cursor.fetchone()

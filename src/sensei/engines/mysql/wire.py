@@ -12,7 +12,6 @@ from pymysql.constants import COMMAND, CR
 from pymysql.protocol import LoadLocalPacketWrapper, MysqlPacket, OKPacketWrapper
 
 from sensei import errors
-from sensei.engines.mysql import session as sessions
 from sensei.engines.mysql.session import MysqlSession
 
 #: Bytes that are taken from the socket at once, and bytes of one packet of LOAD DATA.
@@ -99,7 +98,7 @@ class _Stream:
         self.ended = False
         self.data = b""  #: what has come and is not taken yet, from `at` on
         self.at = 0
-        with sessions.translated(session.side):
+        with session.translated():
             self.conn._execute_command(COMMAND.COM_QUERY, sql)
             self.columns = int(self.conn._read_packet().read_length_encoded_integer())
             for _ in range(self.columns + 1):  # what they are called, and the end of that
@@ -107,7 +106,7 @@ class _Stream:
 
     def more(self, least: int = 1) -> None:
         """Wait for at least so many bytes, and take what has come."""
-        with sessions.translated(self.session.side):
+        with self.session.translated():
             try:
                 rfile = self.conn._rfile
                 found: bytes = rfile.read1(READ) if least <= READ else rfile.read(least)
@@ -144,7 +143,7 @@ class _Stream:
         payload = b"".join(parts)
         if payload[0] == _ERROR:
             self.ended = True
-            with sessions.translated(self.session.side):
+            with self.session.translated():
                 pymysql.err.raise_mysql_exception(payload)
         if payload[0] == _END and len(payload) < 9:
             self.ended = True
@@ -185,7 +184,7 @@ def load(session: MysqlSession, sql: str, blocks: Iterable[bytes]) -> Loaded:
     Whatever file a server may ask for instead: only the blocks are sent.
     """
     conn: Any = session.connection
-    with sessions.translated(session.side):
+    with session.translated():
         conn._execute_command(COMMAND.COM_QUERY, sql)
         answer = conn._read_packet()
         if not answer.is_load_local_packet():
@@ -197,14 +196,14 @@ def load(session: MysqlSession, sql: str, blocks: Iterable[bytes]) -> Loaded:
     try:
         for block in () if failed else blocks:
             for at in range(0, len(block), PIECE):
-                with sessions.translated(session.side):
+                with session.translated():
                     conn.write_packet(block[at : at + PIECE])
     except BaseException as exc:
         failed = exc
         if not conn.open or not isinstance(exc, Exception):
             session.close()
             raise
-    with sessions.translated(session.side):
+    with session.translated():
         conn.write_packet(b"")
         try:
             packet = conn._read_packet()
