@@ -185,16 +185,17 @@ def rollback_script(
     migration: str = _ID,
     output_file: Path = typer.Option(..., "--output", metavar="FILE", help="Where to write it."),
 ) -> None:
-    """Write the way back as a script for psql or sqlite3 alone."""
+    """Write the way back as a script for psql, mariadb or sqlite3 alone."""
+    from sensei import engines
     from sensei.runner import desk, script
 
     with desk.open_desk() as here:
         loaded = here.load(migration)
         script.write(here, loaded, output_file, output.MODE.yes)
-    client = "psql -X -f" if loaded.plan.target_engine == "postgres" else "sqlite3 DATABASE <"
+    command = engines.by_name(loaded.plan.target_engine).script_command.format(script=output_file)
     output.result(
         {"id": loaded.id, "output": str(output_file)},
-        [f"the rollback script is in {output_file}", f"run it with: {client} {output_file}",
+        [f"the rollback script is in {output_file}", f"run it with: {command}",
          f"then: sensei migrations verify-rollback {loaded.id}"],
         [str(output_file)],
     )  # fmt: skip

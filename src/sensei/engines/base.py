@@ -446,6 +446,7 @@ class Engine:
     ledger_setup: tuple[str, ...] = ()  #: statements before the ledger's tables can be made
     ledger_words: LedgerWords = LedgerWords()
     dialect: Dialect = Dialect()
+    script_command: str = ""  #: runs a rollback script, {script}, with the engine's own client
     fence: Fence | None = None  #: where DDL commits by itself
     digests: Digests | None = None  #: None: rows are summed up where they are read
 

@@ -59,4 +59,5 @@ def engine() -> base.Engine:
         ledger_words=LEDGER_WORDS,
         dialect=DIALECT,
         fence=fence.Fence(),
+        script_command="mariadb DATABASE < {script}",
     )

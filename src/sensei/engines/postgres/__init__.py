@@ -28,6 +28,7 @@ def engine() -> base.Engine:
         rows=rows.Rows(),
         digests=digests.Digests(),
         ledger_prefix='"sensei_".',
+        script_command="psql -X -f {script}",
         ledger_words=base.LedgerWords(share=" FOR SHARE"),
         # Not IF NOT EXISTS: that asks for the right to create even where the schema is there.
         ledger_setup=(

@@ -30,4 +30,5 @@ def engine() -> base.Engine:
         rows=rows.Rows(),
         digests=digests.Digests(),
         ledger_prefix=names.OWN_PREFIX,
+        script_command="sqlite3 DATABASE < {script}",
     )
