@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sensei import catalog
 from sensei.catalog import types
+
+if TYPE_CHECKING:  # it is written in the words of this module
+    from sensei.engines import keeping
 
 Row = tuple[Any, ...]
 #: What a rollback script adds to a migration's epoch: more than there ever are runners.
@@ -108,8 +111,10 @@ class Guarded:
     """One statement of an undo with the condition under which it applies; run or printed from one source."""
 
     when: str  #: SQL scalar, true where the statement is still to be done
-    run: str  #: the statement
+    run: str  #: the statement, or statements that belong together
     says: str  #: the same in an operator's words
+    #: True: where the condition holds the undo can't go on, and `says` is why; nothing is run then.
+    stops: bool = False
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,8 @@ class Introspect(Protocol):
     def object_identity(self, session: Session, kind: str, name: TableName) -> str | None:
         """Return what identifies the object of that name now, or None.
 
-        Kinds are "table", "sequence", "schema", and "statistics" where the planner's are in tables of their own.
+        Kinds are "table", "sequence", "schema", and "statistics" where the planner's are in tables of their own:
+        then it is these tables' names, with blanks between.
         """
 
     def dependents(self, session: Session, tables: Sequence[TableName]) -> list[str]:
@@ -449,6 +455,8 @@ class Engine:
     script_command: str = ""  #: runs a rollback script, {script}, with the engine's own client
     fence: Fence | None = None  #: where DDL commits by itself
     digests: Digests | None = None  #: None: rows are summed up where they are read
+    keep: keeping.Keep | None = None  #: sets the target's own tables aside; None: not carried out on this engine
+    bind: keeping.Bind | None = None
 
 
 @contextlib.contextmanager

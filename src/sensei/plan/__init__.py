@@ -13,7 +13,7 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import constraints, mapping, model
+from sensei.plan import constraints, existing, mapping, model
 
 #: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
 #: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
@@ -56,6 +56,7 @@ class Found:
     rows: Mapping[base.TableName, int] = dataclasses.field(default_factory=dict)
     marker: str = ""  #: this moment on the source, see `Rows.marker`
     plans: tuple[model.Plan, ...] = ()  #: of migrations into this very database that were not taken back, oldest first
+    look: existing.Look | None = None  #: into what stands under planned names, on the target
 
 
 def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
@@ -77,6 +78,9 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
             or "look at source.schemas and source.include_tables",
         )
     mapper.name_tables(chosen)
+    how = config.options.on_existing
+    there = existing.standing(target.engine, target.catalog, mapper.table_names.values(), ())
+    existing.take_names(mapper.names, target.catalog, (t.name for t in there.tables) if how == "replace" else ())
     sequences = _sequences(mapper, source, target, chosen)
     tables = [mapper.table(t) for t in chosen]
     tables = [
@@ -86,7 +90,12 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         for t in tables
     ]
     tables = _fitted(mapper, tables)
-    _refuse_collisions(config, tables, sequences, target)
+    there = existing.standing(
+        target.engine, target.catalog, (t.target.name for t in tables), (s.name for s, _ in sequences)
+    )
+    existing.refuse(there, how)
+    existing.refuse_dangling(target.engine, target.catalog, (t.target.name for t in tables))
+    holding = existing.hold(target.engine, target.catalog, there, tables, target.look)
     left = [*mapper.left, *_others(source.catalog)]
     schemas = sorted({t.target.name.schema for t in tables} | {s.name.schema for s, _ in sequences})
     missing = [s for s in schemas if s and s not in target.catalog.schemas]
@@ -100,8 +109,8 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         tables=tuple(tables),
         sequences=tuple(s for s, _ in sequences),
         sequence_sources={str(s.name): origin for s, origin in sequences},
-        steps=tuple(_steps(target.engine, tables, [s for s, _ in sequences], missing)),
-        risks=(*mapper.risks, *_lossy(config, tables)),
+        steps=tuple(_steps(target.engine, tables, [s for s, _ in sequences], missing, holding)),
+        risks=(*mapper.risks, *_lossy(config, tables), *holding.risks),
         not_migrated=tuple(left),
         estimate=_estimate(tables),
         schemas=tuple(source.catalog.schemas),
@@ -109,6 +118,8 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         token=secrets.token_hex(16),
         source_marker=source.marker,
         target_was_empty=not (target.catalog.tables or target.catalog.others or target.catalog.sequences),
+        held=holding.held,
+        hanging=holding.hanging,
     )
 
 
@@ -177,45 +188,6 @@ def _sequences(
     return result
 
 
-def _refuse_collisions(
-    config: configuration.MigrationConfig,
-    tables: list[model.TablePlan],
-    sequences: list[tuple[catalog.Sequence, str]],
-    target: Found,
-) -> None:
-    sensitive = target.engine.capabilities.case_sensitive_names
-
-    def fold(name: catalog.TableName) -> tuple[str, str]:
-        return (name.schema, name.name if sensitive else name.name.lower())
-
-    there = {fold(t.name): "table" for t in target.catalog.tables}
-    there |= {fold(s.name): "sequence" for s in target.catalog.sequences if target.engine.capabilities.has_schemas}
-    for other in target.catalog.others:
-        if other.kind in ("view", "materialized view"):
-            schema, _, name = other.name.rpartition(".")
-            there[fold(catalog.TableName(schema, name))] = other.kind
-    hits = [
-        f"{there[fold(n)]} {n}"
-        for n in [*(t.target.name for t in tables), *(s.name for s, _ in sequences)]
-        if fold(n) in there
-    ]
-    if hits and config.options.on_existing == "fail":
-        raise errors.Refused(
-            f"the target already has {', '.join(hits[:10])}{' …' if len(hits) > 10 else ''}, and on_existing is fail",
-            hint="rename them, name another target.schema, or map them to other names under tables:",
-            existing=hits,
-        )
-    planned = {fold(t.target.name): t for t in tables}
-    for table in target.catalog.tables:
-        for fk in table.foreign_keys:
-            if fold(fk.table) in planned and fold(fk.table) not in there:
-                raise errors.Refused(
-                    f"the target's own table {table.name} has a foreign key to {fk.table}, which is not there yet:"
-                    " it would bind to the migrated table and follow it away on rollback",
-                    hint=f"take the foreign key off {table.name} first, or map {fk.table} to another name",
-                )
-
-
 def _others(found: catalog.Catalog) -> list[model.NotMigrated]:
     def full(other: catalog.Other) -> str:
         # Triggers, policies and rules bear names that are only their table's; some names end with their table's.
@@ -276,11 +248,13 @@ def _steps(
     tables: list[model.TablePlan],
     sequences: list[catalog.Sequence],
     missing_schemas: list[str],
+    holding: existing.Holding,
 ) -> list[model.Step]:
     steps = [
         model.Step("fingerprint", "fingerprint", "source and target", True, "nothing to undo: it only reads"),
         model.Step("ledger", "ledger", "sensei_", True, "stays: it holds the proof and the way back"),
     ]
+    steps += existing.first_steps(holding, target, tables)
     steps += [
         model.Step(f"create_schema:{s}", "create_schema", s, True, "drop the schema if it is empty")
         for s in missing_schemas
@@ -318,6 +292,7 @@ def _steps(
             )
             (last if finish.kind == "foreign_key" else steps).append(step)
     steps += last
+    steps += existing.last_steps(holding)
     steps += [
         model.Step(f"prime:{t.id}", "prime", str(t.target.name), True, "goes with its table", t.id)
         for t in tables

@@ -10,7 +10,7 @@ import pydantic
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base
+from sensei.engines import base, keeping
 from sensei.transfer import tables as transfer
 
 
@@ -130,6 +130,8 @@ class Plan:
     source_marker: str = ""  #: the moment at which the source was scanned
     target_was_empty: bool = False
     token: str = ""  #: binds the target's ledger to this state store
+    held: tuple[keeping.Held, ...] = ()  #: the target's own tables and sequences that make way, and come back
+    hanging: tuple[keeping.Hanging, ...] = ()  #: what hangs on them from outside
 
     def table(self, table_id: str) -> TablePlan:
         """Return the table of that id; raises KeyError."""

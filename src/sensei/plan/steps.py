@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from sensei import catalog, crashpoints
+from sensei import catalog, crashpoints, errors
 from sensei.engines import base
-from sensei.plan import model, steps_alone, steps_build
+from sensei.plan import model, steps_alone, steps_build, steps_existing
 from sensei.plan.steps_context import Context, Facts
 from sensei.work import sides
 
@@ -17,8 +17,7 @@ def do(ctx: Context, step: model.Step) -> Facts:
     """Carry out one step, or find in the target that it took effect; returns the facts that its undo needs."""
     act = _ACTS[step.kind]
     if not ctx.target.engine.capabilities.transactional_ddl:
-        making = _making(ctx, step) if step.kind in _MADE else None
-        return steps_alone.do(ctx, step, act, making)
+        return steps_alone.do(ctx, step, act, _making(ctx, step))
     target = ctx.target_session
     with sides.told("target", ctx.target.name), base.transaction(target):
         ctx.book.hold_epoch(target, ctx.epoch)
@@ -41,6 +40,8 @@ def undo(
     plan: model.Plan, step: model.Step, engine: base.Engine, migration: str, evidence: str | None
 ) -> list[base.Guarded]:
     """Return the statements that take a step back: set aside where `evidence` names a place, else dropped."""
+    if step.kind in steps_existing.KINDS:
+        return steps_existing.undo(plan, step, engine, migration, evidence or "")
     made = _MADE.get(step.kind)
     if step.kind == "analyze":
         return engine.undo.forget_statistics(migration, step.id, [t.target.name for t in plan.tables])
@@ -76,8 +77,10 @@ def objects(plan: model.Plan) -> list[tuple[model.Step, str, catalog.TableName]]
 # -- acts; each runs inside the transaction that `do` opened
 
 
-def _making(ctx: Context, step: model.Step) -> steps_alone.Making:
-    """Return what a step makes, and by which statements."""
+def _making(ctx: Context, step: model.Step) -> steps_alone.Making | None:
+    """Return what a step makes, and by which statements; None for one that makes no object of its own."""
+    if step.kind not in _MADE:
+        return steps_existing.making(ctx, step)
     ddl = ctx.target.engine.ddl
     match step.kind:
         case "create_schema":
@@ -91,6 +94,8 @@ def _making(ctx: Context, step: model.Step) -> steps_alone.Making:
 
 def _create(ctx: Context, step: model.Step) -> Facts:
     making, session = _making(ctx, step), ctx.target_session
+    if making is None:
+        raise errors.Fault(f"the step {step.id} makes nothing")
     steps_alone.refuse_there(ctx, making)
     for statement in making.statements:
         session.run(statement)
@@ -111,4 +116,8 @@ _ACTS: Mapping[str, Act] = {
     "prime": steps_build.prime,
     "prime_sequence": steps_build.prime_sequence,
     "analyze": steps_build.analyze,
+    "keep_place": _create,
+    "hold_dependents": steps_existing.hold_dependents,
+    "set_aside_existing": steps_existing.set_aside,
+    "rebind": steps_existing.rebind,
 }

@@ -1,4 +1,4 @@
-"""Steps after the load: keys, indexes and foreign keys, positions of sequences, statistics."""
+"""Steps that make and finish objects: keys, indexes and foreign keys, positions of sequences, statistics."""
 
 from __future__ import annotations
 
@@ -162,6 +162,7 @@ def analyze(ctx: Context, step: model.Step) -> Facts:
             name = ctx.target.engine.ddl.qualified(table.target.name)
             session.run(ctx.target.engine.dialect.analyze.format(table=name))
     after = look(session, "statistics", statistics)
-    if before is None and after is not None:
-        ctx.book.record_object(session, step.id, "statistics", statistics, after)
+    made = sorted(set((after or "").split()) - set((before or "").split()))
+    if made:
+        ctx.book.record_object(session, step.id, "statistics", statistics, " ".join(made))
     return {"tables": len(tables), "rollbacks": max(rollbacks, default=0)}

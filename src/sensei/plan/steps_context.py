@@ -30,6 +30,7 @@ class Context:
     book: ledger.Ledger
     #: Told of rows that a constraint turns out after the load: table, rows, constraint.
     turned_out: Callable[[str, int, str], None] = lambda table, rows, reason: None
+    say: Callable[[str], None] = lambda text: None  #: tells the operator
     _positions: dict[str, catalog.Sequence] | None = field(default=None, repr=False)
     _owned: dict[catalog.TableName, list[tuple[str, catalog.Sequence]]] = field(default_factory=dict, repr=False)
 

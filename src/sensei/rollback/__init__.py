@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from sensei import catalog, crashpoints, errors
-from sensei.engines import base, ledger
+from sensei.engines import base, keeping, ledger
 from sensei.plan import model, steps, steps_alone
 from sensei.work import sides
 
@@ -17,7 +17,7 @@ def evidence_name(migration: str, number: int = 1) -> str:
     Each rollback has its own: number 1 is the first, later ones come after rollbacks of some tables. The hyphen can't
     begin a name that is put behind a place, so no two places share one.
     """
-    return f"sensei_evidence_{migration}" + (f"-{number}" if number > 1 else "")
+    return keeping.place_name("evidence", migration) + (f"-{number}" if number > 1 else "")
 
 
 def keeps(plan: model.Plan, evidence: str) -> bool:
@@ -66,7 +66,9 @@ def script(
         f"Made for: {state}.",
         "",
         "Constraints, indexes and sequences of the migrated tables go with their tables.",
-        "The target's own constraints, indexes and sequences were not changed: none is to be restored.",
+        "The target's own constraints, indexes and sequences were not changed: none is to be restored."
+        if not plan.held
+        else "The target's own tables that made way are brought back, with what hangs on them.",
     ]
     if keep:
         head.append(
@@ -110,7 +112,7 @@ def walk(
         if not book.exists(session):
             return walked  # nothing was begun on this target
         if book.state(session) == "running":
-            refuse_dependents(plan.tables, side, session, book)
+            refuse_dependents(plan.tables, side, session, book, {h.words for h in plan.hanging})
         due = statements(plan, side.engine, book.migration, evidence, number)
         if dry_run:
             run_due(due, session, walked, say, dry_run=True)
@@ -178,7 +180,11 @@ def run_due(
         if not session.rows(f"SELECT {guarded.when}")[0][0]:
             walked.already += 1
             continue
-        walked.done.append(guarded.says)
+        if guarded.stops and not dry_run:
+            raise errors.Refused(
+                guarded.says, hint="nothing was changed; once that is mended, give the same command again"
+            )
+        walked.done.append(f"stop: {guarded.says}" if guarded.stops else guarded.says)
         say(guarded.says)
         if not dry_run:
             session.run(guarded.run)
@@ -186,12 +192,19 @@ def run_due(
 
 
 def refuse_dependents(
-    tables: Sequence[model.TablePlan], side: sides.Side, session: base.Session, book: ledger.Ledger
+    tables: Sequence[model.TablePlan],
+    side: sides.Side,
+    session: base.Session,
+    book: ledger.Ledger,
+    bound: Collection[str] = (),
 ) -> None:
-    """Raise Refused, naming them, where things that the migration did not make hang on these tables of it."""
+    """Raise Refused, naming them, where things that the migration did not make hang on these tables of it.
+
+    `bound` are the words of what will be bound to the target's own tables again.
+    """
     made = {name for _, kind, name, _ in book.objects(session) if kind == "table"}
     names = [t.target.name for t in tables if t.target.name in made]
-    hanging = side.engine.introspect.dependents(session, names) if names else []
+    hanging = [w for w in side.engine.introspect.dependents(session, names) if w not in bound] if names else []
     if hanging:
         raise errors.Refused(
             f"these hang on migrated tables and were not made by the migration: {', '.join(hanging)}",

@@ -12,7 +12,7 @@ from typing import Any
 from sensei import catalog, errors, rollback, states
 from sensei.config import home
 from sensei.engines import base, ledger
-from sensei.plan import model, steps
+from sensei.plan import model, steps, steps_existing
 from sensei.rollback import verify
 from sensei.runner import control, hold, script, taken, world
 from sensei.runner import desk as desks
@@ -133,10 +133,16 @@ def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName
     keep = rollback.keeps(loaded.plan, loaded.config.options.evidence)
     place = rollback.evidence_name(loaded.id, number)
     known = {(e.get("object"), e.get("place")) for e in desk.store.evidence(loaded.id)}
-    for step, kind, name in reversed(steps.objects(loaded.plan)):
+    objects = {step.id: (kind, name) for step, kind, name in steps.objects(loaded.plan)}
+    for step in reversed(loaded.plan.steps):
+        if step.id not in objects and step.kind not in steps_existing.KINDS:
+            continue
+        kind, name = objects.get(step.id, ("", None))
         record = journaled.get(step.id)
         if record is not None and record.state is not StepState.UNDONE:
-            desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name)}, desk.actor)
+            desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name or step.object)}, desk.actor)
+        if name is None:
+            continue
         if keep and kind != "schema" and name in made and (str(name), place) not in known:
             desk.store.add_evidence(
                 loaded.id,

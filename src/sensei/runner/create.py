@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sensei import catalog, config, errors, plan
 from sensei.config import connections, home
 from sensei.config import migration as configuration
-from sensei.engines import base, ledger
-from sensei.plan import model
+from sensei.engines import base, keeping, ledger
+from sensei.plan import existing, model
 from sensei.runner import desk as desks
 from sensei.runner import rehearsal, script, world
 from sensei.work import sides
@@ -67,14 +68,33 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
         desk.screen.say(f"looking at the target {target.name}")
         with sides.told("target", target.name):
             there = target.engine.introspect.catalog(writing, None, plan.target_schemas(asked, found.catalog))
-        other = plan.Found(target.engine, to_identity, there)
+        other = plan.Found(target.engine, to_identity, there, look=_looker(target, writing))
         made = plan.make(asked, found, other)
         world.refuse_missing(
             "target",
             target,
-            target.engine.introspect.missing_privileges(writing, base.Purpose.TARGET, [], made.target_schemas),
+            target.engine.introspect.missing_privileges(
+                writing,
+                base.Purpose.TARGET,
+                [h.name for h in made.held if h.kind == "table"] + [h.name for h in made.hanging],
+                made.target_schemas,
+            ),
         )
     return made
+
+
+def _looker(target: sides.Side, session: base.Session) -> existing.Look | None:
+    keep = target.engine.keep
+    if keep is None:
+        return None
+
+    def look_into(
+        tables: Sequence[catalog.TableName], sequences: Sequence[catalog.TableName]
+    ) -> tuple[keeping.Holdings, Sequence[str]]:
+        with sides.told("target", target.name):
+            return keep.look(session, tables, sequences), target.engine.introspect.dependents(session, tables)
+
+    return look_into
 
 
 def look_at_source(

@@ -121,6 +121,7 @@ class _Run:
                 writing,
                 ledger.Ledger(self.target.engine, self.id),
                 self.report.told,
+                self.desk.screen.say,
             )
             world.refuse_changes(self.loaded, ctx)
             if "ledger" not in self.journaled:

@@ -114,16 +114,33 @@ def refuse_owed_of(asked: configuration.MigrationConfig, made: model.Plan) -> li
 
 
 def refuse_existing(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
-    """Raise Refused where a planned table has appeared on the target since the plan was made."""
+    """Raise where a planned table has appeared on the target since the plan was made, or one to make way changed."""
     introspect = ctx.target.engine.introspect
-    hits = [
-        str(t.target.name)
-        for t in loaded.plan.tables
-        if introspect.object_identity(ctx.target_session, "table", t.target.name) is not None
-    ]
+    sensitive = ctx.target.engine.capabilities.case_sensitive_names
+
+    def fold(name: catalog.TableName) -> tuple[str, str]:
+        return name.schema, name.name if sensitive else name.name.lower()
+
+    held = {fold(h.name): h for h in loaded.plan.held if h.kind == "table"}
+    hits = []
+    for table in loaded.plan.tables:
+        name = table.target.name
+        there = introspect.object_identity(ctx.target_session, "table", name)
+        old = held.get(fold(name))
+        if old is None and there is not None:
+            hits.append(str(name))
+        elif old is not None and there != old.identity:
+            raise errors.WorldChanged(
+                f"the target's own table {old.name} is {'gone' if there is None else 'not the one'}"
+                f"{'' if there is None else ' that was planned on'}",
+                hint="plan anew: sensei migrations create --config FILE",
+                table=str(old.name),
+            )
     if hits:
         raise errors.Refused(
-            f"the target already has {', '.join(hits[:10])}, and on_existing is fail",
+            f"the target already has {', '.join(hits[:10])}, and on_existing is fail"
+            if loaded.config.options.on_existing == "fail"
+            else f"the target already has {', '.join(hits[:10])}, which it had not when the plan was made",
             hint="rename them, or plan anew with other names",
             existing=hits,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.postgres import ddl, digests, introspect, rows, session, undo
+from sensei.engines.postgres import ddl, digests, introspect, keep, rows, session, undo
 
 
 def engine() -> base.Engine:
@@ -37,4 +37,6 @@ def engine() -> base.Engine:
             "DO $$ BEGIN IF NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = 'sensei_')"
             ' THEN CREATE SCHEMA "sensei_"; END IF; END $$',
         ),
+        keep=keep.Keep(),
+        bind=keep.Bind(),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -45,6 +46,13 @@ def literal(text: str) -> str:
     if "\0" in text:
         raise errors.BadInput("PostgreSQL's text can't hold a NUL character")
     return "'" + text.replace("'", "''") + "'"
+
+
+def dollar(body: str) -> str:
+    """Quote with a tag that the text does not hold."""
+    tags = itertools.chain(["sensei"], (f"sensei_{n}" for n in itertools.count(2)))
+    tag = next(t for t in tags if f"${t}$" not in body)
+    return f"${tag}$\n{body}\n${tag}$"  # on lines of their own: a body may end in $
 
 
 def names(columns: Sequence[str]) -> str:

@@ -66,7 +66,7 @@ class Introspect:
     ) -> list[base.Missing]:
         role = str(session.rows("SELECT quote_ident(current_user)")[0][0])
         if purpose is base.Purpose.TARGET:
-            return _missing_to_create(session, role, schemas)
+            return _missing_to_create(session, role, schemas) + _missing_to_move(session, role, tables)
         return _missing_to_read(session, role, tables, schemas)
 
     def content(self, session: base.Session, table: base.TableName) -> tuple[int, str]:
@@ -332,3 +332,17 @@ def _missing_to_create(session: base.Session, role: str, schemas: Sequence[str])
                 )
             )
     return found
+
+
+def _missing_to_move(session: base.Session, role: str, tables: Sequence[catalog.TableName]) -> list[base.Missing]:
+    """Only the owner of a table or a view may move it or give it another definition."""
+    return [
+        base.Missing(f"ownership of {schema}.{name}", f"GRANT {owner} TO {role}")
+        for schema, name, owner in session.rows(
+            "SELECT DISTINCT n.nspname, c.relname, quote_ident(pg_get_userbyid(c.relowner)) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " JOIN unnest(?::text[], ?::text[]) w(s, t) ON w.s = n.nspname AND w.t = c.relname"
+            " WHERE NOT pg_has_role(c.relowner, 'USAGE') ORDER BY 1, 2",
+            [[t.schema for t in tables], [t.name for t in tables]],
+        )
+    ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import hashlib
-import itertools
 from collections.abc import Sequence
 
 from sensei import catalog
@@ -70,7 +69,7 @@ class Undo:
             return self.drop(migration, step, kind, name)
         when = _ours(migration, step, kind, name)
         run = (
-            f"DO {_dollar(_move_table(name, evidence))}"
+            f"DO {ddl.dollar(_move_table(name, evidence))}"
             if kind == "table"
             else f"ALTER SEQUENCE {ddl.qualified(name)} SET SCHEMA {ddl.quote(evidence)}"
         )
@@ -98,7 +97,7 @@ class Undo:
                 " END LOOP; END"
             )
             says = f"drop the foreign keys of migrated tables that point at {name}"
-            found.append(base.Guarded(when, f"DO {_dollar(run)}", says))
+            found.append(base.Guarded(when, f"DO {ddl.dollar(run)}", says))
         found.append(base.Guarded(when, f"DROP {_word(kind)} {ddl.qualified(name)}", f"drop {kind} {name}"))
         return found
 
@@ -185,11 +184,11 @@ class Undo:
             "SET LOCAL lock_timeout = '30s';",
             "SET LOCAL statement_timeout = 0;",
             "",
-            f"DO {_dollar(guard)};",
+            f"DO {ddl.dollar(guard)};",
             "",
         ]
         for guarded in [*body, mark]:
-            lines += [*_comments([guarded.says]), f"DO {_dollar(_conditional(guarded))};", ""]
+            lines += [*_comments([guarded.says]), f"DO {ddl.dollar(_conditional(guarded))};", ""]
         lines += ["COMMIT;", *_comments(tail)]
         return "\n".join(lines) + "\n"
 
@@ -230,19 +229,14 @@ def _fresh(name: catalog.TableName) -> str:
 
 def _conditional(guarded: base.Guarded) -> str:
     says = _lit(guarded.says)
+    if guarded.stops:
+        return f"BEGIN\nIF {guarded.when} THEN\n  RAISE EXCEPTION USING MESSAGE = {says};\nEND IF;\nEND"
     return (
         f"BEGIN\nIF {guarded.when} THEN\n"
-        f"  EXECUTE {_dollar(guarded.run)};\n"
+        f"  EXECUTE {ddl.dollar(guarded.run)};\n"
         f"  RAISE NOTICE USING MESSAGE = {says};\n"
         "END IF;\nEND"
     )
-
-
-def _dollar(body: str) -> str:
-    """Quote with a tag that the text does not hold."""
-    tags = itertools.chain(["sensei"], (f"sensei_{n}" for n in itertools.count(2)))
-    tag = next(t for t in tags if f"${t}$" not in body)
-    return f"${tag}$\n{body}\n${tag}$"  # on lines of their own: a body may end in $
 
 
 def _comments(lines: Sequence[str]) -> list[str]:

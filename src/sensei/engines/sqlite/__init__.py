@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.sqlite import ddl, digests, introspect, names, rows, session, undo
+from sensei.engines.sqlite import ddl, digests, introspect, keep, names, rows, session, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=True,
@@ -31,4 +31,6 @@ def engine() -> base.Engine:
         digests=digests.Digests(),
         ledger_prefix=names.OWN_PREFIX,
         script_command="sqlite3 DATABASE < {script}",
+        keep=keep.Keep(),
+        bind=keep.Bind(),
     )

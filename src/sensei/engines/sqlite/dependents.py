@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import apsw
 
@@ -13,28 +14,56 @@ from sensei.engines.sqlite import names, parse_table, read, tokens
 _TOUCHES = (apsw.SQLITE_READ, apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE)
 
 
+@dataclass(frozen=True)
+class Dependant:
+    """A view, a trigger or another table's foreign key, and what it touches of the tables that were asked for."""
+
+    kind: str  #: "view", "trigger" or "foreign key"
+    words: str
+    name: str  #: the view's or trigger's; the table that carries the foreign key
+    on: str  #: the trigger's table or view
+    sql: str
+    touches: Mapping[str, frozenset[str]]  #: folded table -> columns, as far as SQLite tells
+    reference: parse_table.Reference | None = None
+
+
 def dependents(session: base.Session, tables: Sequence[catalog.TableName]) -> list[str]:
     """Name the views, triggers and other tables' foreign keys that touch one of these tables."""
+    return [d.words for d in found(session, tables)]
+
+
+def found(session: base.Session, tables: Sequence[catalog.TableName]) -> list[Dependant]:
+    """Return what hangs on these tables: views, triggers, foreign keys of other tables."""
     moved = {names.fold(t.name) for t in tables}
-    found = []
+    result = []
     db = read.own(session).db
     objects = session.rows("SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name")
     triggers = {name for kind, name, _, _ in objects if kind == "trigger"}
     for kind, name, on, sql in objects:
+        if names.is_own(name):  # evidence and what is kept mind their own business
+            continue
         if kind == "view":
-            if moved & _touched(db, [f"SELECT * FROM main.{names.quote(name)}"], sql, ()):
-                found.append(f"view {name}")
+            touched = _touched(db, [f"SELECT * FROM main.{names.quote(name)}"], sql, ())
+            if moved & touched.keys():
+                result.append(Dependant(kind, f"view {name}", name, name, sql, _of(touched, moved)))
         elif kind == "trigger":
-            others = triggers - {name}
-            if names.fold(on) in moved or moved & _touched(db, _firing(session, on), sql, others):
-                found.append(f"trigger {name}")
-        elif kind == "table" and names.fold(name) not in moved and not names.is_own(name):
-            found += [
-                f"foreign key of table {name} to {r.table}"
-                for r in parse_table.parse(sql or "").references
-                if names.fold(r.table) in moved
-            ]
-    return found
+            if names.is_own(on):
+                continue
+            touched = _touched(db, _firing(session, on), sql, triggers - {name})
+            if names.fold(on) in moved or moved & touched.keys():
+                result.append(Dependant(kind, f"trigger {name}", name, on, sql, _of(touched, moved)))
+        elif kind == "table" and names.fold(name) not in moved:
+            for r in parse_table.parse(sql or "").references:
+                if names.fold(r.table) in moved:
+                    words = f"foreign key of table {name} to {r.table}"
+                    columns = frozenset(names.fold(c) for c in r.references)
+                    touches = {names.fold(r.table): columns}
+                    result.append(Dependant("foreign key", words, name, name, sql, touches, r))
+    return result
+
+
+def _of(touched: Mapping[str, set[str]], moved: Container[str]) -> dict[str, frozenset[str]]:
+    return {table: frozenset(columns) for table, columns in touched.items() if table in moved}
 
 
 def _firing(session: base.Session, table: str) -> list[str]:
@@ -47,17 +76,19 @@ def _firing(session: base.Session, table: str) -> list[str]:
 
 def _touched(
     db: apsw.Connection, statements: Iterable[str], sql: str | None, others: Container[str | None]
-) -> set[str]:
-    """Return the folded names of the tables that a view or trigger touches when these statements are prepared.
+) -> dict[str, set[str]]:
+    """Return the folded tables that a view or trigger touches when these statements are prepared, with its columns.
 
     Where one can't be prepared, such as over a table that is gone, every name in its text counts.
     """
-    touched: set[str] = set()
+    touched: dict[str, set[str]] = {}
 
-    def note(action: int, first: str | None, _second: str | None, _database: str | None, inside: str | None) -> int:
+    def note(action: int, first: str | None, second: str | None, _database: str | None, inside: str | None) -> int:
         # A table's triggers are all prepared together: what another one does is not this one's.
         if action in _TOUCHES and first is not None and inside not in others:
-            touched.add(names.fold(first))
+            columns = touched.setdefault(names.fold(first), set())
+            if action in (apsw.SQLITE_READ, apsw.SQLITE_UPDATE) and second:
+                columns.add(names.fold(second))
         return apsw.SQLITE_OK
 
     before = db.authorizer
@@ -68,7 +99,7 @@ def _touched(
             for _ in db.execute(f"EXPLAIN {statement}", can_cache=False):
                 pass
     except apsw.Error:
-        return {names.fold(n) for n in tokens.mentioned(sql or "")}
+        return {names.fold(n): set() for n in tokens.mentioned(sql or "")}
     finally:
         db.authorizer = before
     return touched

@@ -140,9 +140,10 @@ class Introspect:
         return contents.content(session, table)
 
     def object_identity(self, session: base.Session, kind: str, name: TableName) -> str | None:
-        """Return a table's or an index's stored definition; other kinds have no life of their own here."""
+        """Return a table's or an index's stored definition; of statistics, the tables that hold them."""
         if kind == "statistics":
-            kind, name = "table", TableName("", "sqlite_stat1")
+            tables = session.rows("SELECT name FROM main.sqlite_schema WHERE name LIKE 'sqlite\\_stat%' ESCAPE '\\'")
+            return " ".join(sorted(str(n) for (n,) in tables)) or None
         if kind not in ("table", "index"):
             return None
         found = session.rows(

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from sensei import catalog
-from sensei.engines import base
+from sensei.engines import base, keeping
 from sensei.engines.sqlite import ddl, names
 
+#: The step that makes statistics: rollbacks of some tables ask for no step's.
+_ANALYZE = "analyze"
 _MIGRATIONS = f"main.{names.OWN_PREFIX}migrations"
 _OBJECTS = f"main.{names.OWN_PREFIX}objects"
 # Turns of the client's own settings that a user's ~/.sqliterc may have changed.
@@ -36,7 +38,9 @@ class Undo:
         return [
             base.Guarded(
                 _ours(migration, step, kind, name, evidence),
-                f"ALTER TABLE {names.qualified(name)} RENAME TO {names.quote(aside)}",
+                # While definitions may be written, a view over a table that is gone does not stop a renaming.
+                f"PRAGMA writable_schema = ON; ALTER TABLE {names.qualified(name)} RENAME TO {names.quote(aside)};"
+                " PRAGMA writable_schema = RESET",
                 f"set table {name} aside as {aside}",
             )
         ]
@@ -47,27 +51,32 @@ class Undo:
             return []
         return [
             base.Guarded(
-                _ours(migration, step, kind, name, f"{names.OWN_PREFIX}evidence_{migration}"),
+                _ours(migration, step, kind, name, keeping.place_name("evidence", migration)),
                 f"DROP {kind.upper()} {names.qualified(name)}",
                 f"drop {kind} {name}",
             )
         ]
 
     def forget_statistics(self, migration: str, step: str, tables: Sequence[catalog.TableName]) -> list[base.Guarded]:
-        """Drop SQLite's tables of statistics where the step's ANALYZE made them, else only the rows of these tables."""
-        running = f"EXISTS (SELECT 1 FROM {_MIGRATIONS} WHERE id = {names.literal(migration)} AND state = 'running')"
-        made = (
-            f"EXISTS (SELECT 1 FROM {_OBJECTS} WHERE migration = {names.literal(migration)}"
-            f" AND step = {names.literal(step)} AND kind = 'statistics')"
+        """Drop SQLite's tables of statistics that the step's ANALYZE made, else only the rows of these tables."""
+        # Before any such step was done, lines of these names are those of the target's own tables.
+        still = (
+            f"{running(migration)} AND EXISTS (SELECT 1 FROM main.{names.OWN_PREFIX}steps WHERE migration ="
+            f" {names.literal(migration)} AND step = {names.literal(step or _ANALYZE)})"
         )
         listed = ", ".join(names.literal(t.name) for t in tables)
         found = []
         for table in ("sqlite_stat1", "sqlite_stat4"):
             there = f"EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = '{table}')"
+            made = (
+                f"EXISTS (SELECT 1 FROM {_OBJECTS} WHERE migration = {names.literal(migration)}"
+                f" AND step = {names.literal(step)} AND kind = 'statistics'"
+                f" AND instr(' ' || identity || ' ', ' {table} ') > 0)"
+            )
             found += [
-                base.Guarded(f"{running} AND {there} AND {made}", f"DROP TABLE main.{table}", f"drop {table}"),
+                base.Guarded(f"{still} AND {there} AND {made}", f"DROP TABLE main.{table}", f"drop {table}"),
                 base.Guarded(
-                    f"{running} AND {there} AND NOT {made}",
+                    f"{still} AND {there} AND NOT {made}",
                     f"DELETE FROM main.{table} WHERE tbl IN ({listed})",
                     f"forget the statistics of migrated tables in {table}",
                 ),
@@ -103,7 +112,7 @@ class Undo:
         bare = dataclasses.replace(table, foreign_keys=tuple(k for k in table.foreign_keys if k not in keys))
         (wanted,) = ddl.DDL().create(bare)
         sql = names.literal(_stored(wanted))
-        ours = _ours(migration, step, "table", table.name, f"{names.OWN_PREFIX}evidence_{migration}")
+        ours = _ours(migration, step, "table", table.name, keeping.place_name("evidence", migration))
         pointed = ", ".join(sorted({str(k.table) for k in keys}))
         return [
             base.Guarded(
@@ -138,6 +147,10 @@ class Undo:
         lines = [
             *_comments(head),
             *_SETTINGS,
+            # Definitions are edited; newer clients forbid that unless told. The client answers, which nobody needs.
+            ".output /dev/null",
+            ".dbconfig defensive off",
+            ".output stdout",
             "PRAGMA foreign_keys = OFF;",
             "PRAGMA legacy_alter_table = OFF;",
             "BEGIN IMMEDIATE;",
@@ -149,8 +162,8 @@ class Undo:
             f" WHERE {identity} AND token = {names.literal(token)});",
             "CREATE TEMP TABLE sensei_step (written);",
         ]
-        for guarded in body:
-            lines += _conditional(guarded, step_file)
+        for number, guarded in enumerate(body):
+            lines += _stop(guarded, number, step_file) if guarded.stops else _conditional(guarded, step_file)
         lines += [
             f"UPDATE {_MIGRATIONS} SET state = 'rolled_back',"
             " changed_at = strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"
@@ -176,19 +189,42 @@ def _quoted_evidence(evidence: str, name: catalog.TableName) -> str:
     return f"main.{names.quote(evidence_name(evidence, name))}"
 
 
+def running(migration: str) -> str:
+    """Return SQL that is true while a migration is not rolled back."""
+    return f"EXISTS (SELECT 1 FROM {_MIGRATIONS} WHERE id = {names.literal(migration)} AND state = 'running')"
+
+
+def made_by(migration: str, row: str, evidence: str) -> str:
+    """Return SQL that is true where a row of sqlite_schema, by its alias, is an object that a migration made."""
+    return (
+        f"EXISTS (SELECT 1 FROM {_OBJECTS} AS o WHERE o.migration = {names.literal(migration)} AND o.kind = {row}.type"
+        f" AND o.object_name = {row}.name AND {_bare('o.identity', evidence)} = {_bare(f'{row}.sql', evidence)})"
+    )
+
+
+def _bare(sql: str, evidence: str) -> str:
+    # Setting a parent aside rewrites its name inside the children: that does not make them somebody else's.
+    return f"replace(replace({sql}, '\"', ''), {names.literal(evidence.replace(chr(34), '') + '_')}, '')"
+
+
 def _ours(migration: str, step: str, kind: str, name: catalog.TableName, evidence: str) -> str:
     """Return SQL that is true while the object which this step created stands under its own name."""
-
-    def bare(sql: str) -> str:
-        # Setting a parent aside rewrites its name inside the children: that does not make them somebody else's.
-        return f"replace(replace({sql}, '\"', ''), {names.literal(evidence.replace(chr(34), '') + '_')}, '')"
-
     return (
         f"EXISTS (SELECT 1 FROM {_OBJECTS} AS o JOIN main.sqlite_schema AS s"
         f" ON s.type = o.kind AND s.name = o.object_name"
         f" WHERE o.migration = {names.literal(migration)} AND o.step = {names.literal(step)}"
         f" AND o.kind = {names.literal(kind)} AND o.object_name = {names.literal(name.name)}"
-        f" AND {bare('s.sql')} = {bare('o.identity')})"
+        f" AND {_bare('s.sql', evidence)} = {_bare('o.identity', evidence)})"
+    )
+
+
+def _stop(guarded: base.Guarded, number: int, step_file: str) -> Iterable[str]:
+    """End the client where the condition holds, with the reason as the name of the check that fails."""
+    table, says = f"sensei_stop_{number}", names.quote(_one_line(guarded.says))
+    return (
+        f".shell rm -f {step_file}",
+        f"CREATE TEMP TABLE {table} (ok INTEGER CONSTRAINT {says} CHECK (ok));",
+        f"INSERT INTO temp.{table} SELECT NOT ({guarded.when});",
     )
 
 

@@ -1,0 +1,130 @@
+"""The port for what the target has already: the target's own tables make way for a migration, and come back."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from sensei import catalog
+from sensei.engines import base
+
+#: Bytes of a place's name, so that a tail and the engines' limits leave room.
+_LONGEST = 55
+
+
+def place_name(word: str, migration: str) -> str:
+    """Return the name of a migration's place in the target, such as `sensei_evidence_mig_5f3a9c21`."""
+    name = f"sensei_{word}_{migration}"
+    if len(name) <= _LONGEST:
+        return name
+    mark = hashlib.sha256(migration.encode()).hexdigest()[:12]  # the id of a long environment
+    return f"{name[: _LONGEST - 13]}_{mark}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stored definition that belongs to a held table, where the engine keeps definitions as text (SQLite)."""
+
+    kind: str
+    name: str
+    sql: str | None
+
+
+@dataclass(frozen=True)
+class Held:
+    """One object of the target's own that makes way: moved into the keeping place, and moved back by rollback."""
+
+    kind: str  #: "table" or "sequence"
+    name: catalog.TableName
+    identity: str  #: what `Introspect.object_identity` says of it
+    slot: int = 1  #: which of the migration's keeping places: one for each schema, so that no names collide there
+    parts: tuple[Part, ...] = ()
+    beside: tuple[catalog.TableName, ...] = ()  #: held tables that these parts name, itself included
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """Something of the target's own that hangs on held tables from outside, and must not follow them."""
+
+    kind: str  #: "view", "foreign_key" or "trigger"
+    words: str  #: as `Introspect.dependents` names it
+    name: catalog.TableName  #: the view, or the table that carries the foreign key or the trigger
+    object: str  #: the foreign key's or the trigger's own name
+    definition: str  #: what it is bound by again
+    #: The columns that it uses of each held table; empty where only the table itself counts.
+    uses: tuple[tuple[catalog.TableName, tuple[str, ...]], ...]
+    #: Unique keys that it needs on held tables.
+    needs: tuple[tuple[catalog.TableName, tuple[str, ...]], ...] = ()
+    columns: tuple[str, ...] = ()  #: of a foreign key: its own columns, as `needs` has those that they point at
+    validated: bool = True  #: of a foreign key: every row was checked
+    comment: str = ""  #: of a foreign key that is taken off and put back
+    mark: str = ""  #: changes with whatever the dependant is bound by
+    held: tuple[tuple[catalog.TableName, str], ...] = ()  #: identities of the held tables that it hangs on
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What a look at existing tables gave."""
+
+    held: tuple[Held, ...]
+    hanging: tuple[Hanging, ...]
+    hinders: tuple[str, ...]  #: what can neither be held nor bound anew, in words; any of it is a refusal
+
+
+class Keep(Protocol):
+    """Moves the target's own objects aside and back, with everything on them; costs per table, not per row.
+
+    Life: look (planning); the place of each slot; aside for each object. Back: bring_back, then the places are dropped.
+    """
+
+    def look(
+        self, session: base.Session, tables: Sequence[catalog.TableName], sequences: Sequence[catalog.TableName]
+    ) -> Holdings:
+        """Return what these objects are, what hangs on them, and what hinders their move; writes nothing."""
+
+    def place(self, migration: str, slot: int) -> str:
+        """Return the name of a keeping place that has to be made and dropped; "" where it is a prefix of names."""
+
+    def kept_name(self, migration: str, held: Held) -> catalog.TableName:
+        """Return where an object lies while it is held."""
+
+    def aside(self, session: base.Session, migration: str, held: Held) -> list[str]:
+        """Return the statements that move an object into its keeping place, in one transaction."""
+
+    def bring_back(self, migration: str, held: Held, evidence: str) -> list[base.Guarded]:
+        """Return the statements that move an object back; stops where its name is taken.
+
+        `evidence` is the place to which the migrated tables went before.
+        """
+
+
+class Bind(Protocol):
+    """Binds what hangs on held tables to the new ones, and back.
+
+    Life: rebind, then settle, once the new tables are whole. Back: unbind while the new tables are still there,
+    put_back when the old ones are there again. `made` maps each new table's name to the step that made it.
+    """
+
+    def rebind(self, hanging: Hanging) -> list[str]:
+        """Return the statements that bind a dependant to the new tables; none where its name does it."""
+
+    def settle(self, hanging: Hanging) -> tuple[str, list[str]]:
+        """Return (query that counts rows without a partner, statements where it counts none): foreign keys only."""
+
+    def mark(self, session: base.Session, hanging: Hanging) -> str | None:
+        """Return what changes with whatever a dependant is bound by; None where it is gone."""
+
+    def unbind(
+        self, migration: str, step: str, hanging: Hanging, made: Mapping[catalog.TableName, str]
+    ) -> list[base.Guarded]:
+        """Return the statements that take a dependant off the new tables; stops where somebody changed it.
+
+        The mark after `rebind` is in the ledger, in the facts of the step that did it, under "mark".
+        """
+
+    def put_back(
+        self, migration: str, hanging: Hanging, made: Mapping[catalog.TableName, str], evidence: str
+    ) -> list[base.Guarded]:
+        """Return the statements that bind a dependant to the old tables again; `evidence` as in `Keep.bring_back`."""

@@ -1,0 +1,114 @@
+"""The steps that make the target's own tables make way: done, taken back, done again, taken back again."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import test_steps as harness
+
+import existing_shop
+import moves
+import reader
+import servers
+import small_shop
+from sensei import config
+from sensei.engines import base
+from sensei.plan import steps_existing
+from sensei.runner import create
+from sensei.transfer import copier
+
+EFFECTS = {
+    "postgres": {
+        "set_aside_existing": "table public.orders: gone",
+        "create_table": "table public.orders: new",
+        "rebind": "view public.names: definition",
+        "index": "index public.orders_customer: new",
+        "prime": "sequence public.customers_id_seq: last_value",
+    },
+    "sqlite": {
+        "set_aside_existing": "table orders: gone",
+        "create_table": "table orders: new",
+        "index": "index orders_customer: new",
+        "analyze": "rows sqlite_stat1: digest",
+    },
+}
+#: Kinds whose effect no snapshot shows, as they make what is Sensei's own or only look.
+SILENT = {"postgres": ["keep_place", "hold_dependents", "prove"], "sqlite": ["hold_dependents", "rebind", "prove"]}
+CASES = [(engine, kind) for engine in EFFECTS for kind in (*EFFECTS[engine], *SILENT[engine])]
+
+
+@pytest.fixture(scope="module")
+def make_ends(pg_server: servers.PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    made: dict[str, harness.Ends] = {}
+    databases: list[servers.Database] = []
+
+    def database() -> servers.Database:
+        databases.append(pg_server.create_db())
+        return databases[-1]
+
+    def make(engine: str) -> harness.Ends:
+        if engine not in made:
+            folder = tmp_path_factory.mktemp("ends")
+            a = small_shop.source("sqlite" if engine == "postgres" else "postgres", database, folder)  # type: ignore[arg-type]
+            b = existing_shop.target(engine, database, folder)  # type: ignore[arg-type]
+            path = folder / "steps.yaml"
+            told = {
+                "name": "steps",
+                "connections": {"from": moves.url(a), "to": moves.url(b)},
+                "source": {"connection": "from"},
+                "target": {"connection": "to"},
+                "options": {"on_existing": "replace"},
+            }
+            path.write_text(json.dumps(told))
+            asked = config.load(path, None).config
+            source, target = harness._side(base.Purpose.SOURCE, a), harness._side(base.Purpose.TARGET, b)
+            desk = cast(Any, SimpleNamespace(screen=SimpleNamespace(say=lambda text: None)))
+            plan = create.look(desk, asked, source, target)
+            made[engine] = harness.Ends(plan, asked, source, target, source.open(), target.open(), b)
+        return made[engine]
+
+    yield make
+    copier._SESSIONS.drop_all()
+    for ends in made.values():
+        ends.reading.close()
+        ends.writing.close()
+    for one in databases:
+        pg_server.drop_db(one.name)
+
+
+def test_the_cases_name_every_kind_of_step_that_makes_way() -> None:
+    assert {kind for _, kind in CASES} >= steps_existing.KINDS
+
+
+@pytest.mark.parametrize(("engine", "kind"), CASES)
+def test_a_step_is_done_taken_back_done_again_and_taken_back_again(make_ends: Any, engine: str, kind: str) -> None:
+    ends: harness.Ends = make_ends(engine)
+    plan = harness._up_to(ends.plan, kind)
+    before, effects = ends.seen(), []
+    first = min(n for n, s in enumerate(plan.steps) if s.kind == kind)
+    for migration in (f"mig_{secrets.token_hex(4)}" for _ in range(2)):
+        ctx = ends.context(migration, plan)
+        for step in plan.steps[:first]:
+            harness._do(ctx, step)
+        halfway = ends.seen()
+        for step in plan.steps[first:]:
+            harness._do(ctx, step)
+        effects.append(ends.seen())
+        changed = reader.diff_snapshots(halfway, effects[-1])
+        if kind in EFFECTS[engine]:
+            assert any(EFFECTS[engine][kind] in line for line in changed), changed
+        for step in plan.steps:
+            harness._do(ctx, step)
+        assert reader.diff_snapshots(effects[-1], ends.seen()) == []
+
+        harness._back(ends, plan, migration, "keep")
+        assert reader.diff_snapshots(before, ends.seen()) == []
+        assert harness._back(ends, plan, migration, "keep").done == []
+        assert reader.diff_snapshots(before, ends.seen()) == []
+    # What is bound to a table that lies in a place of the migration shows that place's name, as do its statistics.
+    assert [d for d in reader.diff_snapshots(*effects) if "sensei_kept_" not in d and "sqlite_stat" not in d] == []
