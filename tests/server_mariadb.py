@@ -119,6 +119,8 @@ class MariadbProcess(server_process.ServerProcess):
                 *[_tool("mariadb-install-db"), "--no-defaults", f"--datadir={folder / 'data'}", "--skip-test-db"],
                 *["--auth-root-authentication-method=normal", "--skip-name-resolve"],
                 *["--innodb-log-file-size=4M", "--innodb-flush-method=nosync"],
+                # A server that starts removes the temporary tables that it finds there, whosever they are.
+                f"--tmpdir={folder / 'run'}",
             ],
             folder,
         )
