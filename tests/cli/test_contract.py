@@ -52,6 +52,11 @@ keys export --output key.pem
 evidence list
 evidence list mig_0
 evidence purge mig_0
+validations run mig_0
+validations run mig_0 --type quick
+validations list mig_0
+validations report mig_0 --run 1 --failures-only --export report.json
+validations divergence mig_0 --export report.json
 """
 
 #: Every command line that is understood but not carried out yet.
@@ -69,11 +74,6 @@ migrations cutover mig_0 --force --reason TEXT
 migrations switch-back mig_0 --phase one --dry-run
 migrations finalize mig_0 --dry-run
 migrations analyze mig_0
-validations run mig_0
-validations run mig_0 --type quick
-validations list mig_0
-validations report mig_0 --run 1 --failures-only --export report.json
-validations divergence mig_0 --export report.json
 validations repair mig_0 --tables a,b
 validations certificate mig_0 --output c.json
 validations verify-certificate c.json --key key.pem

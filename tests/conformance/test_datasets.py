@@ -103,6 +103,8 @@ def test_a_sample_database_arrives_whole_comes_home_whole_and_goes_back_whole(
     move = moves.plan_move(sensei, source, target, schemas=way.schemas, schema=way.schema, options=options)
     assert [_everything(source), _everything(target)] == before
     move.start()
+    kora = sensei("validations", "run", move.id, json=True, expect=None).data
+    assert (kora["status"], kora["failures"]) == ("validated", [])
 
     names = schema_facts.tables(source, way.schemas)
     stayed = _not_carried_tables(move)

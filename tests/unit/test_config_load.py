@@ -314,7 +314,7 @@ def test_variables_are_not_expanded_by_loading(monkeypatch: pytest.MonkeyPatch) 
         ("options: {executor: 'dask://h:8786'}", "options.executor", True),
         ("options: {on_existing: append}", "options.on_existing", True),
         ("options: {zero_dates: 'null'}", "options.zero_dates", True),
-        ("validation: {auto: full}", "validation.auto", False),
+        ("validation: {max_age: 1h}", "validation.max_age", False),
         ("validation: {fidelity: semantic}", "validation.fidelity", False),
         ("tables: {a: {where: x}}", "tables.a.where", True),
         ("notifications: {mail: '${MAIL}'}", "notifications", False),
@@ -336,6 +336,7 @@ def test_what_is_not_carried_out_yet_is_never_silent(more: str, path: str, requi
         "tables: {a: {target: b, columns: {c: {target: d, type: text}}}}",
         "rollback_verification: [{target_cleaned: true}]",
         "auto_rollback: {enabled: false}",
+        "validation: {auto: full, relationships: [{table: a, columns: [b], references: c}]}",
         "connections: {a: 'sqlite:///a.db'}",
     ],
 )

@@ -9,7 +9,7 @@ from typer import exceptions as typer_errors
 from typer.main import get_command
 
 from sensei import __version__, errors
-from sensei.cli import connections, demo, evidence, keys, later, migrations, output
+from sensei.cli import connections, demo, evidence, keys, later, migrations, output, validations
 
 app = typer.Typer(
     name="sensei",
@@ -22,11 +22,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(migrations.app, name="migrations")
+app.add_typer(validations.app, name="validations")
 app.add_typer(connections.app, name="connections")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(keys.app, name="keys")
 app.command("demo")(demo.demo)
-later.add_to(app, migrations.app)
+later.add_to(app, migrations.app, validations.app)
 
 _EVERYWHERE = {"--json": "json", "--quiet": "quiet", "-q": "quiet", "--yes": "yes", "-y": "yes", "--debug": "debug"}
 
@@ -86,7 +87,7 @@ def _take_everywhere(words: list[str]) -> list[str]:
     for at, word in enumerate(words):
         if word == "--":
             return rest + words[at:]
-        if word in _EVERYWHERE and not (rest and rest[-1] in ("--reason", "--output", "--config")):
+        if word in _EVERYWHERE and not (rest and rest[-1] in ("--reason", "--output", "--config", "--export")):
             setattr(output.MODE, _EVERYWHERE[word], True)
         else:
             rest.append(word)

@@ -105,6 +105,12 @@ def _request(payload: Payload) -> str:
     return f"asked the runner to {payload.get('request')}" + (f": {reason}" if reason else "")
 
 
+def _validated(payload: Payload) -> str:
+    failures = payload.get("failures") or 0
+    found = f", {failures} failure{'' if failures == 1 else 's'}" if failures else ""
+    return f"validation {payload.get('number')} ({payload.get('type')}): {payload.get('status')}{found}"
+
+
 _TELL: dict[str, Callable[[Payload], str]] = {
     "transition": _transition,
     "created": _created,
@@ -118,6 +124,9 @@ _TELL: dict[str, Callable[[Payload], str]] = {
     "replanned": lambda payload: "the configuration and the plan were amended",
     "evidence": _evidence,
     "evidence_purged": lambda payload: f"evidence {payload.get('evidence')} was dropped for good",
+    "validation_begun": lambda payload: f"validation {payload.get('number')} ({payload.get('type')}) begun",
+    "validation_taken_up": lambda payload: f"validation {payload.get('number')} taken up where it stood",
+    "validation_finished": _validated,
     "request": _request,
     "answer": lambda payload: f"answered: {(payload.get('result') or {}).get('status', '')}",
 }

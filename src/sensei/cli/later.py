@@ -9,14 +9,11 @@ from sensei.cli import output
 _NOUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "checks": ("Pre-migration checks.", ("run",)),
     "backups": ("Backups and their test restores.", ("create", "register", "test", "list")),
-    "validations": (
-        "Validation of what was copied.",
-        ("run", "list", "report", "divergence", "repair", "certificate", "verify-certificate"),
-    ),
     "export": ("Exports.", ("post-cutover-transactions", "artifacts")),
     "drill": ("Rollback drills.", ("run", "list", "sign")),
     "metrics": ("Rollback metrics.", ("rollback",)),
 }
+_VALIDATIONS = ("repair", "certificate", "verify-certificate")
 _MIGRATIONS = ("cutover", "switch-back", "finalize", "analyze")
 _ALONE = ("apply-transactions", "agent", "serve")
 
@@ -29,7 +26,7 @@ def _refuse(app: typer.Typer, path: str, name: str) -> None:
         output.not_yet(f"sensei {path}{name}")
 
 
-def add_to(app: typer.Typer, migrations: typer.Typer) -> None:
+def add_to(app: typer.Typer, migrations: typer.Typer, validations: typer.Typer) -> None:
     """Add every command that is still owed."""
     for noun, (text, verbs) in _NOUNS.items():
         group = typer.Typer(
@@ -38,6 +35,8 @@ def add_to(app: typer.Typer, migrations: typer.Typer) -> None:
         for verb in verbs:
             _refuse(group, f"{noun} ", verb)
         app.add_typer(group, name=noun)
+    for verb in _VALIDATIONS:
+        _refuse(validations, "validations ", verb)
     for verb in _MIGRATIONS:
         _refuse(migrations, "migrations ", verb)
     for verb in _ALONE:

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sensei import errors
@@ -156,6 +157,23 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def write_private(path: Path, body: str) -> None:
+    """Write a file that only its owner reads; over one that is there only where --yes was said. Raises BadInput."""
+    try:
+        # 0600: it may hold rows of production, and nobody else's umask decides who reads it.
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if MODE.yes else os.O_EXCL)
+        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(body)
+    except FileExistsError as error:
+        raise errors.BadInput(
+            f"{path} is already there", hint="name another file, or say --yes to write over it"
+        ) from error
+    except OSError as error:
+        raise errors.BadInput(
+            f"{path} can't be written: {error.strerror}", hint="name a file in a folder that you can write to"
+        ) from error
 
 
 def silence_stdout() -> None:

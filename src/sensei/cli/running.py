@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from sensei import errors, states
-from sensei.cli import event_words, output, screen, words
+from sensei.cli import event_words, output, screen, verdict_words, words
 from sensei.config import home
 from sensei.journal import migrations as rows
 from sensei.runner import desk as desks
@@ -34,21 +36,29 @@ def run(migration: str, verb: str, extra: list[str], detach: bool, until: str | 
             outcome = execute.start(here, loaded.id)
         else:
             outcome = execute.resume(here, loaded.id, Path(extra[1]) if extra else None)
-    document = {
+    document: dict[str, Any] = {
         "id": loaded.id,
         "status": str(outcome.status),
         "rows_copied": outcome.rows,
         "rows_quarantined": outcome.quarantined,
         "duration_seconds": round(outcome.seconds, 3),
     }
-    output.result(document, words.outcome_text(loaded.id, outcome), [loaded.id])
+    text = words.outcome_text(loaded.id, outcome)
+    done = outcome.validation
+    if done is not None:
+        report = done.document
+        document["validation"] = {"run": done.number, "status": report["status"] if report else "unfinished"}
+        text = verdict_words.outcome_text(loaded.id, outcome.rows, outcome.quarantined, done)
+    output.result(document, text, [loaded.id])
+    if done is not None and not done.passed:
+        raise typer.Exit(4)
 
 
 def _detach(here: desks.Desk, loaded: desks.Loaded, verb: str, extra: list[str]) -> None:
     if verb == "start":
         loaded.refuse_state(states.State.PLANNED)
     else:
-        loaded.refuse_state(states.State.PAUSED, states.State.FAILED, states.State.RUNNING)
+        loaded.refuse_state(states.State.PAUSED, states.State.FAILED, states.State.RUNNING, states.State.VALIDATING)
     before = here.store.lease(loaded.id)
     if before is not None and before.alive:
         raise errors.LeaseHeld(

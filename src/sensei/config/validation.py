@@ -31,8 +31,21 @@ class Tolerances(Section):
     timestamp: Duration = "0s"
     #: Largest share of rows that may be missing, from 0 to 1.
     row_count: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
+    #: Largest difference of the shares of NULL in a column, from 0 to 1.
+    null_rate: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
+    #: Largest relative difference of the numbers of distinct values of a column, from 0 to 1.
+    distinct: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
     #: Columns that are not compared, as table.column or schema.table.column.
     ignore_columns: tuple[Words, ...] = ()
+
+
+class Relationship(Section):
+    """Rows of one table that must find their rows of another, declared as a foreign key or not."""
+
+    table: Words
+    columns: Annotated[tuple[Words, ...], pydantic.Field(min_length=1)]
+    references: Words  #: the other table
+    to: tuple[Words, ...] = ()  #: its columns; empty: its primary key
 
 
 class Validation(Section):
@@ -41,6 +54,8 @@ class Validation(Section):
     #: What runs by itself after the copy.
     auto: Literal["full", "quick", "none"] = "none"
     rules: tuple[Rule, ...] = ()
+    #: Beside the foreign keys of the source. All names are the source's.
+    relationships: tuple[Relationship, ...] = ()
     #: File of queries that are replayed on both sides.
     workload: Words | None = None
     fidelity: Literal["exact", "semantic"] = "exact"

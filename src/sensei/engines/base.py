@@ -393,6 +393,49 @@ class Digests(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class ColumnSurvey:
+    """What one query told of a column; None where the question makes no sense for its type, or was not asked."""
+
+    nulls: int
+    lowest: str | None = None  #: numbers and times, in an ISO or a decimal form
+    highest: str | None = None
+    mean: float | None = None  #: of numbers
+    shortest: int | None = None  #: characters of text without trailing blanks where they are padding; bytes of bytes
+    longest: int | None = None
+    length: float | None = None  #: the mean length
+    distinct: int | None = None
+
+
+@dataclass(frozen=True)
+class Orphans:
+    """Rows whose foreign key points at nothing."""
+
+    rows: int
+    samples: tuple[str, ...] = ()  #: some of the values that point at nothing
+
+
+class Survey(Protocol):
+    """Questions about a table's content and order that one statement on the server answers; writes nothing."""
+
+    def columns(self, session: Session, spec: ReadSpec, distinct: bool) -> tuple[int, dict[str, ColumnSurvey]]:
+        """Return the number of rows in the range of `spec` and what is known of each column, by name.
+
+        `distinct` asks for the number of distinct values, which costs a sort of each column.
+        """
+
+    def orphans(
+        self, session: Session, child: TableName, columns: Sequence[str], parent: TableName, references: Sequence[str]
+    ) -> Orphans:
+        """Count the rows of `child` whose columns, none of them NULL, are in no row of `parent`."""
+
+    def highest(self, session: Session, table: TableName, column: str) -> int | None:
+        """Return the largest integer in a column that is numbered, or None."""
+
+    def asleep(self, session: Session, tables: Sequence[TableName]) -> list[tuple[TableName, str, str]]:
+        """Return what is there and switched off on these tables: (table, kind, name); such as disabled triggers."""
+
+
 class Connect(Protocol):
     """Opens a session."""
 
@@ -457,6 +500,7 @@ class Engine:
     digests: Digests | None = None  #: None: rows are summed up where they are read
     keep: keeping.Keep | None = None  #: sets the target's own tables aside; None: not carried out on this engine
     bind: keeping.Bind | None = None
+    survey: Survey | None = None  #: None: validation can't ask this engine yet
 
 
 @contextlib.contextmanager

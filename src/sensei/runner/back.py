@@ -76,7 +76,7 @@ def full(desk: desks.Desk, migration: str, *, reason: str, check: bool, check_so
 def stop_holder(desk: desks.Desk, loaded: desks.Loaded, reason: str) -> None:
     """Ask whoever runs the migration to stop at the next boundary, and wait until it has."""
     lease = desk.store.lease(loaded.id)
-    if loaded.status is State.RUNNING and lease is not None and lease.alive:
+    if loaded.status in (State.RUNNING, State.VALIDATING) and lease is not None and lease.alive:
         desk.screen.say(f"stopping process {lease.holder.pid} on {lease.holder.host} first")
         request = desk.store.request(loaded.id, "pause", {"reason": f"rollback: {reason}"}, desk.actor)
         control.wait_for(desk, loaded.id, request)

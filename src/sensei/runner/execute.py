@@ -12,7 +12,7 @@ from typing import Any
 from sensei import errors, states
 from sensei.engines import ledger
 from sensei.plan import model, steps, steps_context
-from sensei.runner import amend, hold, progress, proof, script, settle, world
+from sensei.runner import amend, hold, progress, proof, script, settle, validate, verdicts, world
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
 from sensei.transfer import tables as transfer
@@ -28,6 +28,7 @@ class Outcome:
     quarantined: int
     seconds: float
     reason: str = ""
+    validation: validate.Done | None = None  #: where one was carried out at the end
 
 
 def start(desk: desks.Desk, migration: str) -> Outcome:
@@ -39,9 +40,13 @@ def start(desk: desks.Desk, migration: str) -> Outcome:
 
 
 def resume(desk: desks.Desk, migration: str, given: Path | None) -> Outcome:
-    """Go on with one that was paused, failed, or whose runner died."""
+    """Go on with one that was paused, failed, or whose runner died, be it while it validated."""
     loaded = desk.load(migration)
     _refuse_held(desk, loaded)
+    if loaded.status is State.VALIDATING and given is None:
+        done = validate.run(desk, loaded.id)
+        report = progress.Report(desk, loaded)
+        return Outcome(done.status, report.rows, report.quarantined, done.seconds, _interrupted(done), done)
     loaded.refuse_state(State.PAUSED, State.FAILED, State.RUNNING)
     amend.refuse_config(loaded, given)
     return _run(desk, loaded.id, given, frozenset({State.PAUSED, State.FAILED, State.RUNNING}))
@@ -90,7 +95,25 @@ def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset
         run.report.save(force=True)
         desk.store.transition(migration, State.COMPLETED, desk.actor, payload=run.report.totals())
         run.answer_requests(State.COMPLETED)
-        return Outcome(State.COMPLETED, run.report.rows, run.report.quarantined, time.monotonic() - began)
+        done = _validate(desk, migration, held)
+        status = State.COMPLETED if done is None else done.status
+        seconds = time.monotonic() - began
+        return Outcome(status, run.report.rows, run.report.quarantined, seconds, _interrupted(done), done)
+
+
+def _validate(desk: desks.Desk, migration: str, held: hold.Hold) -> validate.Done | None:
+    """Validate at the end of a run where the file asks for it, or where a validation was cut off."""
+    loaded = desk.load(migration)
+    known = verdicts.runs(desk, migration)
+    cut_off = bool(known) and known[-1].status is None and not known[-1].void
+    auto = loaded.config.validation.auto
+    if auto == "none" and not cut_off:
+        return None
+    return validate.carry_out(desk, loaded, held, None if cut_off else auto)
+
+
+def _interrupted(done: validate.Done | None) -> str:
+    return "its validation was interrupted" if done is not None and done.document is None else ""
 
 
 class _Run:

@@ -7,6 +7,7 @@ from typing import Any
 from sensei import states
 from sensei.journal import migrations as rows
 from sensei.runner import desk as desks
+from sensei.runner import verdicts
 from sensei.states import State
 
 #: The spec's decision matrix, word for word: situation -> (recommended action, time pressure).
@@ -72,11 +73,20 @@ def status(desk: desks.Desk, migration: str, detailed: bool = False) -> dict[str
         document["next"] = desks.Loaded(desk, row).next_command()
     if row.status is State.RUNNING and not running:
         document["next"] = f"nobody runs it (its process is gone): sensei migrations resume {row.id}"
+    if row.status is State.VALIDATING and not (lease is not None and lease.alive):
+        document["next"] = f"nobody validates it any more: sensei validations run {row.id} goes on"
+    document["validation"] = _validation(desk, row)
     if detailed:
         document["steps"] = _steps(desk, row)
         document["quarantine"] = _quarantine(desk, row)
         document["journal"] = {"events": len(desk.store.events(row.id)), "problems": desk.store.verify(row.id)}
     return document
+
+
+def _validation(desk: desks.Desk, row: rows.Migration) -> dict[str, Any] | None:
+    """Return the last run of its validation, or None."""
+    known = verdicts.runs(desk, row.id)
+    return known[-1].to_json() if known else None
 
 
 def _untouched(table: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +120,7 @@ def _advice(row: rows.Migration, failure: dict[str, Any] | None, rejected: int) 
             situation = "Validation failure during testing"
     elif row.status is State.PAUSED:
         situation = "Performance issue during execution"
-    elif row.status is State.COMPLETED and rejected:
+    elif row.status is State.VALIDATION_FAILED or (row.status is State.COMPLETED and rejected):
         situation = "Validation failure during testing"
     if situation is None:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.postgres import ddl, digests, introspect, keep, rows, session, undo
+from sensei.engines.postgres import ddl, digests, introspect, keep, rows, session, survey, undo
 
 
 def engine() -> base.Engine:
@@ -27,6 +27,7 @@ def engine() -> base.Engine:
         undo=undo.Undo(),
         rows=rows.Rows(),
         digests=digests.Digests(),
+        survey=survey.Survey(),
         ledger_prefix='"sensei_".',
         script_command="psql -X -f {script}",
         ledger_words=base.LedgerWords(share=" FOR SHARE"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.sqlite import ddl, digests, introspect, keep, names, rows, session, undo
+from sensei.engines.sqlite import ddl, digests, introspect, keep, names, rows, session, survey, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=True,
@@ -29,6 +29,7 @@ def engine() -> base.Engine:
         undo=undo.Undo(),
         rows=rows.Rows(),
         digests=digests.Digests(),
+        survey=survey.Survey(),
         ledger_prefix=names.OWN_PREFIX,
         script_command="sqlite3 DATABASE < {script}",
         keep=keep.Keep(),

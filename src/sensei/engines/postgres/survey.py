@@ -1,0 +1,79 @@
+"""PostgreSQL's answers to questions about a table's content and order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensei import catalog
+from sensei.catalog import types
+from sensei.engines import base, surveying
+from sensei.engines.postgres import ddl, rows
+
+_ASLEEP = """SELECT n.nspname, c.relname,
+    CASE WHEN k.oid IS NOT NULL AND g.tgisinternal THEN 'foreign key' ELSE 'trigger' END,
+    coalesce(CASE WHEN g.tgisinternal THEN k.conname END, g.tgname)
+  FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_constraint k ON k.oid = g.tgconstraint
+  WHERE g.tgenabled NOT IN ('O', 'A')"""
+#: Beyond this a sum of doubles could overflow, which the server takes for an error.
+_LARGE = "1e150"
+
+
+class Survey:
+    """Aggregates; text is measured in characters, and compared by its bytes."""
+
+    def columns(
+        self, session: base.Session, spec: base.ReadSpec, distinct: bool
+    ) -> tuple[int, dict[str, base.ColumnSurvey]]:
+        where, params = rows.range_sql(spec.key, spec.lower, spec.upper)
+        tail = f" FROM {rows.source_of(session, spec.table)}{where}"
+        return surveying.columns(session, spec, [_words(c) for c in spec.columns], distinct, tail, params)
+
+    def orphans(
+        self,
+        session: base.Session,
+        child: catalog.TableName,
+        columns: Sequence[str],
+        parent: catalog.TableName,
+        references: Sequence[str],
+    ) -> base.Orphans:
+        return surveying.orphans(
+            session, ddl.DDL(), child, columns, parent, references, lambda column: f"{column}::text"
+        )
+
+    def highest(self, session: base.Session, table: catalog.TableName, column: str) -> int | None:
+        found = session.rows(f"SELECT max({ddl.quote(column)}) FROM {rows.source_of(session, table)}")[0][0]
+        return None if found is None else int(found)
+
+    def asleep(
+        self, session: base.Session, tables: Sequence[catalog.TableName]
+    ) -> list[tuple[catalog.TableName, str, str]]:
+        wanted = set(tables)
+        found: dict[tuple[catalog.TableName, str, str], None] = {}
+        for schema, table, kind, name in session.rows(_ASLEEP):
+            named = catalog.TableName(str(schema), str(table))
+            if named in wanted:
+                found[(named, str(kind), str(name))] = None
+        return sorted(found)
+
+
+def _words(column: base.ReadColumn) -> surveying.Words:
+    x, of = ddl.quote(column.name), column.type
+    number = x
+    if of.kind is types.Kind.FLOAT:
+        number = f"CASE WHEN {x} BETWEEN -{_LARGE} AND {_LARGE} THEN {x}::float8 END"
+    elif of.kind is types.Kind.DECIMAL:
+        number = f"nullif({x}, 'NaN')"
+    elif of.kind is types.Kind.BOOLEAN:
+        number = f"{x}::int"
+    length = f"char_length({x}::text)" if of.kind is types.Kind.TEXT else f"octet_length({x})"
+    if of.kind is types.Kind.TEXT and of.fixed:
+        length = f"char_length(rtrim({x}::text))"
+    return surveying.Words(
+        is_null=f"{x} IS NULL",
+        number=number,
+        moment=x,
+        moment_text="({})::text",
+        length=length,
+        distinct=f'({x}::text COLLATE "C")' if of.kind is types.Kind.TEXT else x,
+    )
