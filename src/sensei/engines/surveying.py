@@ -30,6 +30,7 @@ class Words:
     moment_text: str = "{}"  #: turns the least and the greatest moment into text
     length: str = ""
     distinct: str = ""  #: equal exactly where the values are
+    mean: str = "avg({})"  #: turns numbers into their mean, to some fifteen digits
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def _answers(kind: Kind, words: Words, distinct: bool) -> list[_Answer]:
         found += [
             _Answer("lowest", f"min({words.number})", _text),
             _Answer("highest", f"max({words.number})", _text),
-            _Answer("mean", f"avg({words.number})", _float),
+            _Answer("mean", words.mean.format(words.number), _float),
         ]
     if kind in _TIMES and words.moment:
         found += [
@@ -56,7 +57,7 @@ def _answers(kind: Kind, words: Words, distinct: bool) -> list[_Answer]:
         found += [
             _Answer("shortest", f"min({words.length})", _int),
             _Answer("longest", f"max({words.length})", _int),
-            _Answer("length", f"avg({words.length})", _float),
+            _Answer("length", words.mean.format(words.length), _float),
         ]
     if distinct and kind in _DISTINCT and words.distinct:
         found.append(_Answer("distinct", f"count(DISTINCT {words.distinct})", _int))

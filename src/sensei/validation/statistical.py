@@ -186,7 +186,9 @@ def compare(
         same = _same_moment(one, other, agreed.timestamp) if is_time else _same_number(one, other, agreed)
         if not same:
             yield f"the {word} value is {one} on the source and {other} on the target"
-    if not _close(source.mean, target.mean, max(agreed.float_relative, _NOISE)):
+    # Where numbers above and below zero nearly cancel out, the noise is that of the numbers, not of their mean.
+    size = max((abs(v) for v in map(_finite, (source.lowest, source.highest)) if v is not None), default=0.0)
+    if not _close(source.mean, target.mean, max(agreed.float_relative, _NOISE), size):
         yield f"the mean is {source.mean} on the source and {target.mean} on the target"
     for word, a, b in (("shortest", source.shortest, target.shortest), ("longest", source.longest, target.longest)):
         if a != b:
@@ -202,12 +204,20 @@ def _rate(nulls: int, rows: int) -> str:
     return f"{nulls:,} of {rows:,}" if rows else "none"
 
 
-def _close(one: float | None, other: float | None, relative: float) -> bool:
+def _finite(text: str | None) -> float | None:
+    try:
+        found = float(_number(text or ""))
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _close(one: float | None, other: float | None, relative: float, size: float = 0.0) -> bool:
     if one is None or other is None:
         return one is other
     if not (math.isfinite(one) and math.isfinite(other)):
         return True  # what is beyond numbers is for the data perspective to compare
-    return math.isclose(one, other, rel_tol=relative, abs_tol=1e-12)
+    return math.isclose(one, other, rel_tol=relative, abs_tol=relative * size)
 
 
 def _same_number(one: str | None, other: str | None, agreed: Any) -> bool:
