@@ -32,6 +32,7 @@ class Column:
     charset: str
     collation: str
     digits: int  #: of a second's fraction
+    numbered: bool = False  #: AUTO_INCREMENT
 
     @property
     def zerofill(self) -> bool:
@@ -81,7 +82,7 @@ def _ask(session: MysqlSession, table: catalog.TableName) -> Facts:
     where = [table.schema or session.database, table.name]
     columns = session.rows(
         "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, CHARACTER_SET_NAME, COLLATION_NAME,"
-        " DATETIME_PRECISION FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?"
+        " DATETIME_PRECISION, EXTRA FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?"
         " ORDER BY ORDINAL_POSITION",
         where,
     )
@@ -100,9 +101,9 @@ def _ask(session: MysqlSession, table: catalog.TableName) -> Facts:
         {
             str(name).lower(): Column(
                 str(name), str(word).lower(), str(full), nullable == "YES", str(charset or ""), str(collation or ""),
-                int(digits or 0),
+                int(digits or 0), "auto_increment" in str(extra).lower(),
             )
-            for name, word, full, nullable, charset, collation, digits in columns
+            for name, word, full, nullable, charset, collation, digits, extra in columns
         },
         {name: tuple(c for c in has if c is not None) for name, has in indexes.items() if None not in has},
     )  # fmt: skip

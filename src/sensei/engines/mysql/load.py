@@ -77,8 +77,12 @@ class Lines:
 
 def _statement(spec: base.LoadSpec, columns: list[tuple[facts.Column, types.LogicalType]], *, own: bool) -> str:
     listed, sets = [], []
-    for n, (column, type) in enumerate(columns):
-        sql = expression(column, type, n, own=own)
+    ways = [expression(column, type, n, own=own) for n, (column, type) in enumerate(columns)]
+    for n, (column, _) in enumerate(columns):
+        sql = ways[n]
+        if sql is None and column.numbered and any(ways):
+            # Where anything is SET, the server forgets that this column had a value, and numbers a 0 anew in silence.
+            sql = f"@v{n}"
         name = names.quote(column.name)
         if sql is None:
             listed.append(name)
