@@ -11,7 +11,7 @@ import fix_sensei
 import moves
 import small_shop
 
-PAIRS = [(a, b) for a in ("postgres", "sqlite") for b in ("postgres", "sqlite")]
+PAIRS = [("postgres", "sqlite"), ("sqlite", "mysql"), ("mysql", "postgres")]
 
 
 @pytest.fixture

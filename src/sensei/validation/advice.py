@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from sensei.validation import model
 
 Cause = model.Cause
@@ -40,13 +42,14 @@ def command(cause: Cause, migration: str, table: str | None) -> str:
     return wanted.format(id=migration, tables=_word(table or ""))
 
 
-def action(cause: Cause, migration: str, table: str | None) -> str:
-    """Return what to do: the tree's words, and the command."""
-    return f"{TREE[cause][1]}: {command(cause, migration, table)}"
+def action(cause: Cause, migration: str, table: str | None, *, by_row: bool = False) -> str:
+    """Return what to do: the tree's words, and the command. `by_row`: single rows are known that can be repaired."""
+    says = f"{TREE[cause][1]}: {command(cause, migration, table)}"
+    if by_row and table is not None and cause in (Cause.TRANSFORMATION_BUG, Cause.SOURCE_MOVED_ON):
+        says += f"; for a few rows: sensei validations repair {migration} --tables {_word(table)}"
+    return says
 
 
 def _word(name: str) -> str:
     """Quote a table's name for a shell, where it needs that."""
-    import shlex
-
     return shlex.quote(name)

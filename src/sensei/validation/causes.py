@@ -6,17 +6,11 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from sensei.transfer import copier
-from sensei.validation import model
+from sensei.validation import advice, model
 from sensei.work import sides
 
 #: Chunks that are read again of one table, at most, until the cause is clear.
 _CHUNKS = 50
-
-_SAYS = {
-    model.Cause.TRANSFORMATION_BUG: "transformation bug: fix and re-execute affected tables",
-    model.Cause.SOURCE_DATA_ISSUE: "source data issue: clean source and retry",
-    model.Cause.SOURCE_MOVED_ON: "the source moved on since the copy",
-}
 
 
 def decide(found: model.Divergence, pair: model.Pair, source: sides.Side) -> model.Divergence:
@@ -107,23 +101,10 @@ def _failure(one: model.Divergence, severity: model.Severity, migration: str) ->
         table=one.table,
         severity=severity,
         cause=cause,
-        recommended_action=action(cause, one.table, migration),
+        recommended_action=advice.action(cause, migration, one.table, by_row=not one.same),
         detail=detail(one),
         facts={"missing": one.missing, "extra": one.extra, "different": one.different, "quarantined": one.quarantined},
     )
-
-
-def action(cause: model.Cause, table: str, migration: str) -> str:
-    """Return the spec's words for a cause, and the commands to type."""
-    again = f"sensei migrations rollback {migration} --tables {table} --keep-progress, then"
-    again += f" sensei migrations resume {migration}"
-    repair = f"sensei validations repair {migration} --tables {table}"
-    says = _SAYS.get(cause, "the cause is not known")
-    if cause is model.Cause.SOURCE_DATA_ISSUE:
-        return f"{says}: clean the rows on the source, then {again}"
-    if cause is model.Cause.SOURCE_MOVED_ON:
-        return f"{says}: stop its writers, then {again}; for a few rows: {repair}"
-    return f"{says}: {again}; for a few rows: {repair}"
 
 
 def detail(one: model.Divergence) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sensei.validation import counts, model, referential, scope, statistical, structural
+from sensei.validation import model, referential, rows, scope, statistical, structural
 
 #: Looks from one perspective; called once a run.
 #:
@@ -21,7 +21,7 @@ def _later(perspective: model.Perspective, why: str) -> Check:
 
 CHECKS: dict[model.Perspective, Check] = {
     model.Perspective.STRUCTURAL: structural.check,
-    model.Perspective.DATA: counts.check,
+    model.Perspective.DATA: rows.check,
     model.Perspective.STATISTICAL: statistical.check,
     model.Perspective.REFERENTIAL: referential.check,
     model.Perspective.SEMANTIC: _later(

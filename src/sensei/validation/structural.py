@@ -107,7 +107,9 @@ def _columns(want: catalog.Table, found: catalog.Table, same_engine: bool) -> _T
         if is_ is None:
             yield "column", _CRITICAL, f"the column {name} is gone"
             continue
-        if native(column.native) != native(is_.native):
+        # A file numbers only what is declared INTEGER, so that is what a numbered column is made.
+        numbered = column.identity is not None and is_.native.upper() == "INTEGER"
+        if not numbered and native(column.native) != native(is_.native):
             yield "type", _CRITICAL, f"the column {name} is {is_.native}, planned was {column.native}"
         if column.name not in primary and column.nullable != is_.nullable:
             yield (
@@ -319,31 +321,35 @@ def _list(names: Sequence[str]) -> str:
 
 _ALIASES = {
     "int": "integer", "int4": "integer", "int8": "bigint", "int2": "smallint", "bool": "boolean",
-    "varchar": "character varying", "char": "character", "bpchar": "character", "decimal": "numeric",
-    "float8": "double precision", "float4": "real", "timestamptz": "timestamp with time zone",
+    "varchar": "character varying", "character varying": "character varying", "char": "character",
+    "bpchar": "character", "decimal": "numeric", "float8": "double precision", "double": "double precision",
+    "double precision": "double precision", "float4": "real", "timestamptz": "timestamp with time zone",
     "timetz": "time with time zone", "timestamp": "timestamp without time zone", "time": "time without time zone",
+    "timestamp with time zone": "timestamp with time zone", "time with time zone": "time with time zone",
+    "timestamp without time zone": "timestamp without time zone",
+    "time without time zone": "time without time zone",
 }  # fmt: skip
-_NATIVE = re.compile(r"^([a-z_][a-z0-9_ ]*?)\s*(\([^()]*\))?((?: with| without)[a-z ]*)?(.*)$")
+_NATIVE = re.compile(r"([^(]*)(?:\(([^()]*)\)(.*))?")
+#: Integers whose number in parentheses only says how wide they are shown.
+_WIDTHS = frozenset({"integer", "bigint", "smallint", "tinyint", "mediumint", "year"})
 
 
 def native(text: str) -> str:
     """Return a declared type in a form of its own: lower case, one space, one name for those that have several."""
-    plain = " ".join(text.lower().split())
-    found = _NATIVE.match(plain)
-    if found is None:
-        return plain
-    name, size, zone, rest = (g or "" for g in found.groups())
-    size = re.sub(r"\s", "", size)
-    if zone.strip() in ("with time zone", "without time zone"):
-        name += zone
-    elif zone:
-        rest = zone + rest
-    if (name in ("integer", "int", "bigint", "smallint", "tinyint", "mediumint") and size) or size == "(0)":
-        size = "" if name not in ("timestamp", "time") else size
-    name = _ALIASES.get(name, name)
-    if name in ("numeric",) and size and "," not in size:
-        size = size[:-1] + ",0)"
-    return f"{name}{size}{rest}"
+    found = _NATIVE.fullmatch(" ".join(text.split()))
+    if found is None or "'" in text:
+        return text  # labels keep their case
+    name, size, rest = (" ".join((g or "").lower().split()) for g in found.groups())
+    # The words of a time's zone follow its digits: timestamp(3) with time zone.
+    name, rest = (f"{name} {rest}", "") if rest in ("with time zone", "without time zone") else (name, rest)
+    head, _, tail = name.partition(" ")
+    name = _ALIASES.get(name) or " ".join(p for p in (_ALIASES.get(head, head), tail) if p)
+    if name.split(" ")[0] in _WIDTHS:
+        size = ""
+    elif name in ("numeric", "decimal") and size and "," not in size:
+        size += ",0"
+    size = size.replace(" ", "")
+    return " ".join(p for p in (f"{name}({size})" if size else name, rest) if p)
 
 
 def _bare(sql: str) -> str:
