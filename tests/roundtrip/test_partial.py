@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import fix_postgres
+import ends
 import fix_sensei
 import mid_copy
 import moves
@@ -17,23 +18,27 @@ import reader
 import servers
 import small_shop
 
-ENGINES = ["postgres", "sqlite"]
-PAIRS = [("sqlite", "postgres"), ("postgres", "sqlite"), ("postgres", "postgres"), ("sqlite", "sqlite")]
+ENGINES = ["postgres", "sqlite", "mysql"]
+PAIRS = list(itertools.product(ENGINES, repeat=2))
+#: The source from which a test over targets comes: never the engine of its target.
+FROM = {"postgres": "sqlite", "sqlite": "postgres", "mysql": "postgres"}
 
 MakeMove = Callable[..., moves.Move]
 
 
 @pytest.fixture
-def make_move(warm_sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path) -> MakeMove:
-    """A planned migration of the small shop into a target of that engine, from the other one if none is named."""
+def make_move(warm_sensei: fix_sensei.Sensei, maker: ends.Maker, tmp_path: Path) -> MakeMove:
+    """A planned migration of the small shop into a target of that engine, from another one if none is named."""
 
     def make(engine: str, source: str = "", *, own: bool = True, extra: str = "", **options: Any) -> moves.Move:
-        source = source or ("sqlite" if engine == "postgres" else "postgres")
-        a = small_shop.source(source, make_pg_db, tmp_path)
+        source = source or FROM[engine]
+        a = small_shop.source(source, maker(source), tmp_path)
         if extra:
             small_shop.run(a, extra)
-        b = small_shop.target(engine, make_pg_db, tmp_path, own=own)
-        return moves.plan_move(warm_sensei, a, b, options={"chunk_rows": 2, **options})
+        b = small_shop.target(engine, maker(engine), tmp_path, own=own)
+        # MariaDB's schema is a database, whose name nobody would want on the target.
+        schema = "public" if (source, engine) == ("mysql", "postgres") else None
+        return moves.plan_move(warm_sensei, a, b, schema=schema, options={"chunk_rows": 2, **options})
 
     return make
 
@@ -55,8 +60,9 @@ def evidence(move: moves.Move) -> list[tuple[str, str]]:
 
 def rows_aside(move: moves.Move, place: str, table: str) -> int:
     name = f"sensei_evidence_{move.id}{place}"
-    full = f'"{name}"."{table}"' if isinstance(move.target, servers.Database) else f'"{name}_{table}"'
-    return int(small_shop.ask(move.target, f"SELECT count(*) FROM {full}")[0][0])
+    full = [f"{name}_{table}"] if isinstance(move.target, Path) else [name, table]
+    quoted = ".".join(ends.quote(move.target, n) for n in full)
+    return int(small_shop.ask(move.target, f"SELECT count(*) FROM {quoted}")[0][0])
 
 
 def same(move: moves.Move) -> None:
@@ -262,7 +268,7 @@ def test_rows_in_quarantine_are_those_of_the_last_attempt(make_move: MakeMove, e
     move.resume()
     assert len(move.quarantine()) == count
     assert reader.compare_databases(move.source, move.target) == carried
-    ledger = "sensei_.quarantine" if engine == "postgres" else "sensei_quarantine"
+    ledger = ends.ledger_table(move.target, "quarantine")
     assert small_shop.ask(move.target, f"SELECT count(*) FROM {ledger}") == [(2 * count,)]
     status = move.status()
     assert status["errors"]["total"] == count
@@ -391,14 +397,12 @@ def test_the_script_alone_takes_the_rest_back(
     script = move.script().read_text()
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        if isinstance(move.target, servers.Database):
-            move.target.psql(script)
-        else:
-            servers.sqlite_shell(move.target, script)
+        ends.client(move.target, script)
         assert reader.diff_snapshots(before, lasting(move.target)) == []
     assert move.verify()["rollback_verification"] == moves.LINES
-    drops = [line.removeprefix("-- ") for line in script.splitlines() if line.startswith("-- DROP ")]
-    small_shop.run(move.target, "\n".join(drops))
+    # What stands commented out at its end drops the evidence of both.
+    tail = itertools.takewhile(lambda line: line.startswith("-- "), reversed(script.splitlines()))
+    ends.client(move.target, "\n".join(line.removeprefix("-- ") for line in reversed(list(tail))))
     found = reader.snapshot(move.target, ignore_prefixes=())
     assert not [name for name in found if "sensei_evidence" in name]
 
