@@ -15,6 +15,7 @@ from sensei.catalog import diff, types
 from sensei.catalog.types import Kind, LogicalType, Verdict
 from sensei.config import connections
 from sensei.engines import base
+from sensei.engines.mysql import typemap
 
 ENGINE = engines.for_url("mysql://host/database")
 SOURCE, TARGET = base.Purpose.SOURCE, base.Purpose.TARGET
@@ -587,3 +588,40 @@ def test_numbers_without_a_sign_become_bigint_where_no_larger_one_is_there() -> 
 
 def test_worse_verdicts_win() -> None:
     assert types.worse(Verdict.EXACT, Verdict.LOSSY) is types.worse(Verdict.LOSSY, Verdict.WIDENING) is Verdict.LOSSY
+
+
+@pytest.mark.parametrize(
+    ("printed", "word", "kind"),
+    [
+        ("json_valid(`c`)", "longtext", Kind.JSON),
+        ("(json_valid(`c`))", "text", Kind.JSON),
+        ("`c` in (0,1)", "tinyint", Kind.BOOLEAN),
+        ("(`c` in (0,1))", "tinyint", Kind.BOOLEAN),
+        ("`c` in (0,1,2)", "tinyint", None),
+        ("`c` in (0,1)", "int", None),
+        (r"regexp_like(`c`,_utf8mb4\'^(-?[0-9]+([.][0-9]+)?|NaN|-?Infinity)$\')", "longtext", Kind.DECIMAL),
+        ("`c` regexp '^[0-9]+$'", "longtext", None),
+    ],
+)
+def test_only_the_very_check_makes_a_column_mean_more_as_either_flavour_prints_it(
+    printed: str, word: str, kind: Kind | None
+) -> None:
+    assert typemap.marked("c", word, printed) is kind
+
+
+@pytest.mark.parametrize(
+    ("printed", "of", "expression", "kind", "value"),
+    [
+        ("b'101'", LogicalType(Kind.INTEGER, bits=3, native="bit", unsigned=True), False, "literal", "5"),
+        ("abc", TEXT, False, "literal", "abc"),
+        ("CURRENT_TIMESTAMP(3)", LogicalType(Kind.TIMESTAMP), True, "current_timestamp", None),
+        ("uuid()", TEXT, True, "random_uuid", None),
+        ("(1 + 2)", INT, True, "other", None),
+        ("0000-00-00", LogicalType(Kind.DATE), False, "other", None),
+    ],
+)
+def test_a_default_is_read_as_mysql_prints_it(
+    printed: str, of: LogicalType, expression: bool, kind: str, value: str | None
+) -> None:
+    found = typemap.default(printed, of, expression=expression)
+    assert (found.kind, found.value) == (kind, value)

@@ -367,7 +367,8 @@ def _column(r: base.Row, marks: dict[str, types.Kind], mariadb: bool) -> catalog
      comment) = r  # fmt: skip
     clauses = str(extra or "")
     upper = clauses.upper()
-    generated = str(generation) if generation else None
+    # MySQL prints expressions with their quotes escaped once more.
+    generated = (str(generation) if mariadb else str(generation).replace("\\'", "'")) if generation else None
     if generated is not None and generated.upper() in ("ROW START", "ROW END"):
         return None  # of system versioning, which is listed apart
     declared = typemap.Declared(

@@ -272,6 +272,7 @@ def _pin(session: MysqlSession, where: address.Address) -> None:
         pins["max_statement_time"] = str(statement)
     else:
         pins["max_execution_time"] = str(statement * 1000)
+        pins["information_schema_stats_expiry"] = "0"  # else positions and times may be told from memory, a day old
     session.run("SET NAMES utf8mb4 COLLATE utf8mb4_bin")
     session.run(
         ", ".join([f"SET @sensei_session = '{session.mark}'", *(f"SESSION {n} = {v}" for n, v in pins.items())])

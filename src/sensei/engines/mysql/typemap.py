@@ -56,7 +56,9 @@ def marked(column: str, type_word: str, clause: str) -> Kind | None:
         return Kind.JSON
     if found == _plain(f"{quoted} in (0,1)") and type_word == "tinyint":
         return Kind.BOOLEAN
-    if found == _plain(f"{quoted} regexp {names.literal(NUMBER)}") and type_word in ("longtext", "varchar"):
+    pattern = names.literal(NUMBER)
+    numbers = (_plain(f"{quoted} regexp {pattern}"), _plain(f"regexp_like({quoted},{pattern})"))  # as MySQL prints it
+    if found in numbers and type_word in ("longtext", "varchar"):
         return Kind.DECIMAL
     return None
 
@@ -191,6 +193,8 @@ def default(sql: str, of: types.LogicalType, *, expression: bool | None) -> cata
     is an expression.
     """
     if expression is False:
+        if of.native.startswith("bit") and (bits := _BITS.fullmatch(sql)) is not None:
+            return _literal(sql, str(int(bits[1] or "0", 2)), of)
         return _literal(names.literal(sql) if of.kind is not Kind.INTEGER else sql, sql, of)
     bare = sql.strip()
     while bare.startswith("(") and bare.endswith(")") and _balanced(bare[1:-1]):

@@ -21,6 +21,7 @@ _HELD = "@sensei_held"
 #: As sessions pin them: what strings mean, and which zone times are printed in.
 _SETTINGS = (
     "SET NAMES utf8mb4 COLLATE utf8mb4_bin;",
+    "/*!80000 SET SESSION information_schema_stats_expiry = 0 */;",  # MySQL may tell when a table was made from memory
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00',"
     " autocommit = 1, lock_wait_timeout = 30, foreign_key_checks = 1, group_concat_max_len = 1073741824;",
 )
