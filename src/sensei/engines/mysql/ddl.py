@@ -117,7 +117,7 @@ def _literal_default(value: str, logical: types.LogicalType) -> str | None:
             return None
         if kind is Kind.INTEGER:
             return text
-        if not text[:2].strip("-").isdigit() or text.endswith("BC"):  # infinity, NaN, before the calendar's first year
+        if not text.lstrip("-")[:1].isdigit() or text.endswith("BC"):  # infinity, NaN, before the calendar's first year
             return None
         return names.literal(text.removesuffix("+00") if kind is Kind.TIMESTAMPTZ else text)
     if kind in (Kind.NATIVE, Kind.UNSUPPORTED):
