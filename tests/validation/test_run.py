@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -40,3 +42,96 @@ def test_a_clean_move_is_validated_and_every_perspective_says_what_it_looked_at(
     assert all(of["summary"] for of in found["perspectives"].values())
     assert shop.status()["status"] == "validated"
     assert not shop.rollback("--verify").data["differences"]
+
+
+FILES = [("sqlite", "sqlite")]
+
+
+def _runs(shop: moves.Move) -> list[tuple[int, str, str, bool]]:
+    found = shop.sensei("validations", "list", shop.id, json=True).data["runs"]
+    return [(r["number"], r["type"], r["status"], r["void"]) for r in found]
+
+
+@pytest.mark.parametrize("shop", FILES, indirect=True, ids="-".join)
+@pytest.mark.parametrize(
+    "point",
+    [
+        "journal:validation_begun:after",
+        "journal:transition:after:2",
+        "validation:report:before",
+        "journal:validation_finished:after",
+    ],
+)
+def test_killed_at_any_point_a_validation_goes_on_under_its_number(shop: moves.Move, point: str) -> None:
+    shop.start()
+    kind = "quick" if point.startswith("validation:") else "full"
+    shop.sensei("validations", "run", shop.id, "--type", kind, crash_at=point)
+    over = point in ("journal:validation_finished:after", "journal:transition:after:2")
+    assert _runs(shop) == [(1, kind, "validated" if over else "unfinished", False)]
+    if point == "journal:validation_begun:after":
+        assert shop.status()["status"] == "completed"
+        shop.sensei("validations", "run", shop.id)
+    elif point == "journal:transition:after:2":
+        assert shop.status()["status"] == "validated"
+    else:
+        status = shop.status()
+        assert (status["status"], status["phase"]) == ("validating", "validation")
+        assert f"sensei validations run {shop.id}" in status["next"]
+        # Either command goes on.
+        shop.resume() if kind == "quick" else shop.sensei("validations", "run", shop.id)
+    assert shop.status()["status"] == "validated"
+    assert _runs(shop) == [(1, kind, "validated", False)]
+    report = shop.sensei("validations", "report", shop.id, json=True).data
+    assert (report["run"], report["type"], report["status"]) == (1, kind, "validated")
+
+
+@pytest.mark.parametrize("shop", FILES, indirect=True, ids="-".join)
+def test_what_is_validated_is_taken_back_and_then_validated_no_more(shop: moves.Move) -> None:
+    run = ("validations", "run", shop.id)
+    refused = shop.sensei(*run, json=True, expect=3).data["error"]
+    assert (refused["code"], "sensei migrations start" in refused["details"]["hint"]) == ("wrong_state", True)
+    shop.start()
+    refused = shop.sensei("validations", "report", shop.id, json=True, expect=3).data["error"]
+    assert f"sensei validations run {shop.id}" in refused["details"]["hint"]
+    shop.sensei(*run)
+    assert "validation 1 (full): validated" in shop.sensei("migrations", "logs", shop.id).stdout
+
+    shop.sensei("migrations", "rollback", shop.id, "--tables", "tags", "--yes")
+    assert _runs(shop) == [(1, "full", "validated", True)]
+    assert "void" in shop.sensei("validations", "report", shop.id).stdout
+    assert shop.sensei(*run, json=True, expect=3).data["error"]["code"] == "wrong_state"
+    shop.resume()
+    shop.sensei(*run, crash_at="validation:report:before")
+    done = shop.rollback("--verify").data
+    assert (done["passed"], done["status"]) == (True, "rolled_back")
+    assert _runs(shop) == [(1, "full", "validated", True), (2, "full", "unfinished", True)]
+    assert shop.sensei(*run, json=True, expect=3).data["error"]["code"] == "wrong_state"
+
+
+@pytest.mark.parametrize("shop", FILES, indirect=True, ids="-".join)
+def test_reports_are_kept_and_exported_and_an_edited_one_is_refused(shop: moves.Move) -> None:
+    shop.start()
+    small_shop.run(shop.target, "UPDATE customers SET name = '<script>alert(1)</script>' WHERE id = 1")
+    shop.sensei("validations", "run", shop.id, expect=4)
+    folder = shop.sensei.folder
+    for name in ("report.json", "report.txt", "report.html"):
+        shop.sensei("validations", "report", shop.id, "--export", name)
+        assert (folder / name).stat().st_mode & 0o777 == 0o600
+    assert shop.sensei("validations", "report", shop.id, "--export", "report.txt", expect=2)
+    assert shop.sensei("validations", "report", shop.id, "--export", "report.pdf", expect=2)
+    written = json.loads((folder / "report.json").read_text())
+    assert written == shop.sensei("validations", "report", shop.id, json=True).data
+    assert "Data accuracy issue" in (folder / "report.txt").read_text()
+    page = (folder / "report.html").read_text()
+    assert "<script" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert not re.findall(r"(?:src|href|url|@import)\s*[=(]", page), "nothing is fetched from anywhere"
+    apart = shop.sensei("validations", "divergence", shop.id, "--export", "apart.json", json=True).data
+    (table,) = [t for t in apart["tables"] if t["different"]]
+    assert (table["name"], table["samples"][0]["column"]) == ("customers", "name")
+    assert json.loads((folder / "apart.json").read_text()) == apart
+
+    kept = shop.sensei.home / "artifacts" / shop.id / "validations" / "1.json"
+    kept.write_text(kept.read_text().replace('"critical"', '"info"'))
+    refused = shop.sensei("validations", "report", shop.id, json=True, expect=4).data["error"]
+    assert refused["code"] == "tamper_found"
+    assert shop.sensei("validations", "report", shop.id, "--run", "7", json=True, expect=2)

@@ -17,6 +17,7 @@ class Relationship:
     """Rows of one table that point at rows of another, by each side's names."""
 
     table: str  #: id of the child
+    parent: str
     name: str
     source: tuple[catalog.TableName, tuple[str, ...], catalog.TableName, tuple[str, ...]]
     target: tuple[catalog.TableName, tuple[str, ...], catalog.TableName, tuple[str, ...]]
@@ -24,8 +25,11 @@ class Relationship:
 
 def check(scoped: scope.Scope) -> model.Outcome:
     """Count the orphans on the target; where there are any, on the source as well, which tells whose they are."""
-    declared, asked = list(_declared(scoped.plan)), list(_asked(scoped))
-    if not declared and not asked:
+    declared, asked = (
+        [r for r in found if r.table not in scoped.gone and r.parent not in scoped.gone]
+        for found in (_declared(scoped.plan), _asked(scoped))
+    )
+    if not declared and not asked and not scoped.gone:
         return scope.not_asked(_PERSPECTIVE, "no foreign key is declared, and validation.relationships names none")
     failures: list[model.Failure] = []
     with scoped.both() as ends:
@@ -43,7 +47,7 @@ def check(scoped: scope.Scope) -> model.Outcome:
     return scope.outcome(
         _PERSPECTIVE,
         f"{count} relationships, {len(declared)} declared and {len(asked)} asked for:"
-        f" {f'orphans in {len(failures)}' if failures else 'no orphan'}",
+        f" {f'orphans in {len(failures)}' if failures else 'no orphan'}{scoped.left_out()}",
         failures,
         {"relationships": count, "share": 1.0},
     )
@@ -88,6 +92,7 @@ def _relationship(
 ) -> Relationship:
     return Relationship(
         child.id,
+        parent.id,
         name,
         (child.source.name, columns, parent.source.name, references),
         (child.target.name, _renamed(child, columns), parent.target.name, _renamed(parent, references)),

@@ -14,7 +14,7 @@ _PERSPECTIVE = model.Perspective.DATA
 def check(scoped: scope.Scope) -> model.Outcome:
     """Compare all rows (quick: count them, and compare a sample); what differs gets its cause."""
     agreed = scoped.asked.tolerances
-    pairs = [_without_ignored(scoped, p) for p in scoped.pairs]
+    pairs = [_without_ignored(scoped, p) for p in scoped.comparable()]
 
     def stop() -> bool:
         try:
@@ -55,7 +55,7 @@ def check(scoped: scope.Scope) -> model.Outcome:
     if left:
         summary += f"; not compared, as agreed: {', '.join(left[:5])}{' …' if len(left) > 5 else ''}"
     return scope.outcome(
-        _PERSPECTIVE, summary, failures,
+        _PERSPECTIVE, summary + scoped.left_out(), failures,
         {"rows": total, "rows_compared": compared, "share": round(share, 6), "quarantined": held_back,
          "not_compared": left},
     )  # fmt: skip

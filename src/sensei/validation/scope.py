@@ -104,6 +104,18 @@ class Scope:
     divergences: list[model.Divergence] = field(default_factory=list)
     queries: list[dict[str, Any]] = field(default_factory=list)
 
+    #: Tables of which something is gone on the target, and what: they can't be compared beyond that.
+    gone: dict[str, str] = field(default_factory=dict)
+
+    def comparable(self) -> tuple[model.Pair, ...]:
+        """Return the pairs that are there on both sides with all their columns."""
+        return tuple(p for p in self.pairs if p.id not in self.gone)
+
+    def left_out(self) -> str:
+        """Tell in words what can't be compared; empty where everything can."""
+        shown = "; ".join(list(self.gone.values())[:3])
+        return f"; not compared: {shown}{' …' if len(self.gone) > 3 else ''}" if self.gone else ""
+
     def ignored(self, pair: model.Pair, column: str) -> bool:
         """Tell whether `tolerances.ignore_columns` leaves a column out."""
         names = {f"{pair.id}.{column}", f"{pair.source.name}.{column}"}

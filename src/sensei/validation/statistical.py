@@ -41,7 +41,7 @@ def check(scoped: scope.Scope) -> model.Outcome:
     unmeasured: list[str] = []
     facts: dict[str, Any] = {}
     with scoped.both() as ends:
-        for pair in scoped.pairs:
+        for pair in scoped.comparable():
             scoped.pause()
             unit = f"{_PERSPECTIVE}:{pair.id}"
             known = scoped.memory.get(unit)
@@ -56,7 +56,8 @@ def check(scoped: scope.Scope) -> model.Outcome:
             failures += [_failure(scoped, pair, says) for says in known["differences"]]
             scoped.progress(_PERSPECTIVE, pair.id, measured, rows)
     share = measured / rows if rows else 1.0
-    summary = f"{columns} columns of {len(scoped.pairs)} tables over {measured:,} rows ({share:.0%} of all)"
+    summary = f"{columns} columns of {len(scoped.comparable())} tables over {measured:,} rows ({share:.0%} of all)"
+    summary += scoped.left_out()
     if unmeasured:
         summary += f"; not measured: {'; '.join(unmeasured[:5])}"
     return scope.outcome(

@@ -48,8 +48,12 @@ def check(scoped: scope.Scope) -> model.Outcome:
             table = there.get(planned.target.name)
             if table is None:
                 found.append(Found(planned.id, _CRITICAL, f"the table {planned.target.name} is gone", "table"))
+                scoped.gone[planned.id] = found[-1].says
                 continue
-            found += compare(planned, table, plan.same_engine)
+            told = compare(planned, table, plan.same_engine)
+            lost = [f.says for f in told if f.object == "column" and f.severity is _CRITICAL]
+            scoped.gone |= {planned.id: lost[0]} if lost else {}
+            found += told
         found += _asleep(plan, target[1], source[1])
         engine = ends.target.engine
         found += _sequences(plan, source[0], target[0], scope.survey(engine), ends.target_session)
