@@ -138,7 +138,7 @@ def run(
     command: Sequence[str],
     *,
     log: Path,
-    server_pid: int | None = None,
+    servers: Sequence[int] = (),
     environment: Mapping[str, str] | None = None,
     expect: Sequence[int] = (0,),
     output: Path | None = None,
@@ -152,7 +152,7 @@ def run(
     Raises Failed where the exit code is none of ``expect``, or when it had to be killed after ``timeout``
     seconds.
     """
-    server_before = family_cpu(server_pid) if server_pid else 0.0
+    server_before = sum(map(family_cpu, servers))
     own_before, (busy_before, steal_before) = time.process_time(), _machine()
     with log.open("ab") as said, (output or log).open("wb" if output else "ab") as answered:
         began = time.perf_counter()
@@ -189,7 +189,7 @@ def run(
         raise Failed(f"{Path(command[0]).name} {how}:\n{tail}")
     busy, steal = _machine()
     cpu_tool = usage.ru_utime + usage.ru_stime
-    cpu_server = family_cpu(server_pid) - server_before if server_pid else 0.0
+    cpu_server = sum(map(family_cpu, servers)) - server_before
     own = time.process_time() - own_before
     return Cost(
         wall=wall,

@@ -76,7 +76,7 @@ class Pgloader:
         cost = measure.run(
             [find("pgloader"), "--root-dir", str(self.folder / "pgloader"), "--on-error-stop", str(load)],
             log=log,
-            server_pid=self.pg.pid,
+            servers=(self.pg.pid,),
         )
         load.unlink()
         return {"move": cost}
@@ -106,7 +106,7 @@ class Pgcopydb:
                 *["--source", self.pg.plain_url(self.source), "--target", self.pg.plain_url(database)],
             ],
             log=self.folder / "pgcopydb.log",
-            server_pid=self.pg.pid,
+            servers=(self.pg.pid,),
             environment=self.pg.environment(),
         )
         return {"move": cost}

@@ -4,11 +4,75 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks import lineitem, measure, server, subject
+
+
+class Target(Protocol):
+    """The server that is moved into."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def schema(self) -> str: ...
+
+    def url(self, database: str) -> str: ...
+
+    def fresh(self, database: str) -> None: ...
+
+    def drop(self, database: str) -> None: ...
+
+    def analyze(self, database: str, folder: Path) -> measure.Cost | None: ...
+
+    def complaints(self, database: str, wanted: tuple[Any, ...]) -> Iterator[str]: ...
+
+    def is_gone(self, database: str) -> bool: ...
+
+
+class PostgresTarget:
+    """PostgreSQL as the side that is moved into."""
+
+    def __init__(self, pg: server.Server) -> None:
+        self.pg = pg
+        self.pid = pg.pid
+        self.schema = "public"
+
+    def url(self, database: str) -> str:
+        """As Sensei takes it."""
+        return self.pg.url(database)
+
+    def fresh(self, database: str) -> None:
+        """Make an empty database; nobody should write what another left behind."""
+        self.pg.drop_db(database)
+        self.pg.create_db(database)
+        self.pg.sql(database, "CHECKPOINT")
+
+    def drop(self, database: str) -> None:
+        """Drop it with all that is in it."""
+        self.pg.drop_db(database)
+
+    def analyze(self, database: str, folder: Path) -> measure.Cost | None:
+        """Analyze where the tool has not, as part of its time."""
+        if lineitem.is_analyzed(self.pg, database):
+            return None
+        return measure.run(
+            [str(self.pg.bindir / "psql"), "-X", "-q", "-c", "ANALYZE lineitem", self.pg.plain_url(database)],
+            log=folder / "analyze.log",
+            servers=(self.pid,),
+            environment=self.pg.environment(),
+        )
+
+    def complaints(self, database: str, wanted: tuple[Any, ...]) -> Iterator[str]:
+        """What is wrong with a target, in words."""
+        return lineitem.complaints(self.pg, database, wanted)
+
+    def is_gone(self, database: str) -> bool:
+        """Whether it is no more where it was moved to."""
+        return lineitem.is_gone(self.pg, database)
 
 
 class Side(Protocol):
@@ -48,7 +112,7 @@ class Result:
 
 
 def play(
-    pg: server.Server,
+    target: Target,
     pair: str,
     sides: Sequence[Side],
     *,
@@ -61,7 +125,7 @@ def play(
     results = []
     for number in range(1, times + 1):
         for side in sides:
-            result = _turn(pg, pair, side, number, scale, wanted, folder)
+            result = _turn(target, pair, side, number, scale, wanted, folder)
             if result.complaints:
                 said = "; ".join(result.complaints)
             else:
@@ -78,34 +142,22 @@ def play(
 
 
 def _turn(
-    pg: server.Server, pair: str, side: Side, number: int, scale: float, wanted: tuple[Any, ...], folder: Path
+    target: Target, pair: str, side: Side, number: int, scale: float, wanted: tuple[Any, ...], folder: Path
 ) -> Result:
     database = "bench_target"
-    pg.drop_db(database)
-    pg.create_db(database)
-    # Nobody should write what another left behind.
-    pg.sql(database, "CHECKPOINT")
+    target.fresh(database)
     phases: dict[str, measure.Cost] = {}
     complaints: list[str] = []
     try:
         phases.update(side.move(database))
-        if not lineitem.is_analyzed(pg, database):
-            phases["analyze"] = _analyze(pg, database, folder)
-        complaints += lineitem.complaints(pg, database, wanted)
+        if (more := target.analyze(database, folder)) is not None:
+            phases["analyze"] = more
+        complaints += target.complaints(database, wanted)
         if isinstance(side, subject.Sensei):
             phases["rollback"] = side.undo()
-            if not lineitem.is_gone(pg, database):
+            if not target.is_gone(database):
                 complaints.append("the rollback left the table in its place")
     except measure.Failed as failure:
         complaints.append(str(failure))
-    pg.drop_db(database)
+    target.drop(database)
     return Result(pair, side.name, number, scale, wanted[0], phases, tuple(complaints))
-
-
-def _analyze(pg: server.Server, database: str, folder: Path) -> measure.Cost:
-    return measure.run(
-        [str(pg.bindir / "psql"), "-X", "-q", "-c", "ANALYZE lineitem", pg.plain_url(database)],
-        log=folder / "analyze.log",
-        server_pid=pg.pid,
-        environment=pg.environment(),
-    )

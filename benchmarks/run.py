@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
@@ -14,9 +15,19 @@ from typing import Any
 # Run as a file, Python looks for modules beside it; run as a module, where it was started.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import lineitem, peers, report, rounds, server, subject  # noqa: E402 - needs the path
+# Imported when the path is set; server first: it lets the tests' harness be found.
+from benchmarks import lineitem, mariadb, peers, peers_mariadb, report, rounds, server, subject  # noqa: E402
 
-PAIRS = ("sqlite-postgres", "postgres-postgres")
+#: The database that holds the table on each server.
+SOURCE = "bench_source"
+PAIRS = ("sqlite-postgres", "postgres-postgres", "mariadb-postgres", "postgres-mariadb", "mariadb-mariadb")
+#: The program that each pair is measured beside.
+TOOLS = {
+    "sqlite-postgres": "pgloader",
+    "postgres-postgres": "pgcopydb",
+    "mariadb-postgres": "pgloader",
+    "mariadb-mariadb": "mydumper",
+}
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,42 +52,90 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _side(name: str, pair: str, pg: server.Server, file: Path, source: str, wish: argparse.Namespace) -> rounds.Side:
-    folder: Path = wish.work
-    if name == "sensei":
-        url = f"sqlite:///{file}" if pair == "sqlite-postgres" else pg.url(source)
-        return subject.Sensei(pg, url, folder, parallelism=wish.parallelism, validation=wish.validation)
-    return peers.Pgloader(pg, file, folder) if pair == "sqlite-postgres" else peers.Pgcopydb(pg, source, folder)
+class _Bench:
+    """The servers of one run, the table in each place that the pairs want it in, and the sides of each pair."""
+
+    def __init__(self, wish: argparse.Namespace, pg: server.Server, my: mariadb.Server | None) -> None:
+        self.wish, self.pg, self.my = wish, pg, my
+        self.servers = (pg.pid, *([my.pid] if my else []))
+        self.csv = self.file = Path()
+
+    def fill(self, scale: float) -> None:
+        """Put the table, at that scale, where the pairs read it from."""
+        ends = {pair.partition("-")[0] for pair in self.wish.pairs}
+        self.csv = lineitem.generate(self.wish.work, scale)
+        self.file = self.wish.work / f"lineitem-{scale:g}.db"
+        if "sqlite" in ends:
+            lineitem.into_sqlite(self.csv, self.file)
+        # Also where no pair reads it: it says what the sums have to be.
+        lineitem.into_postgres(self.csv, self.pg, SOURCE)
+        if self.my and "mariadb" in ends:
+            mariadb.into_mariadb(self.csv, self.my, SOURCE)
+
+    def clear(self) -> None:
+        """Drop what `fill` put on the servers."""
+        self.pg.drop_db(SOURCE)
+        if self.my:
+            self.my.drop_db(SOURCE)
+
+    def target(self, pair: str) -> rounds.Target:
+        """The server that a pair moves into."""
+        if pair.endswith("-mariadb"):
+            assert self.my
+            return mariadb.Target(self.my)
+        return rounds.PostgresTarget(self.pg)
+
+    def side(self, name: str, pair: str) -> rounds.Side:
+        """Sensei, or what it is measured beside."""
+        wish, folder = self.wish, self.wish.work
+        if name == "sensei":
+            urls = {"sqlite": f"sqlite:///{self.file}", "postgres": self.pg.url(SOURCE)}
+            if self.my:
+                urls["mariadb"] = self.my.url(SOURCE)
+            url = urls[pair.partition("-")[0]]
+            return subject.Sensei(
+                self.target(pair), self.servers, url, folder, parallelism=wish.parallelism, validation=wish.validation
+            )
+        if pair == "sqlite-postgres":
+            return peers.Pgloader(self.pg, self.file, folder)
+        if pair == "postgres-postgres":
+            return peers.Pgcopydb(self.pg, SOURCE, folder)
+        assert self.my
+        if pair == "mariadb-postgres":
+            return peers_mariadb.Pgloader(self.my, self.pg, SOURCE, folder)
+        if pair == "postgres-mariadb":
+            return peers_mariadb.ReadyFiles(self.my, self.csv, folder)
+        return peers_mariadb.Mydumper(self.my, SOURCE, folder)
 
 
-def _measure(wish: argparse.Namespace, pg: server.Server) -> dict[str, Any]:
+def _measure(wish: argparse.Namespace, pg: server.Server, my: mariadb.Server | None) -> dict[str, Any]:
     names = [name for name in ("sensei", "peer") if wish.only in (None, name, f"{name}s")]
     if "sensei" in names and not subject.is_there(wish.work):
         print("sensei --help does not run here: the peers are measured alone", file=sys.stderr)
         names.remove("sensei")
-    if "peer" in names:
-        tools = [tool for pair, tool in zip(PAIRS, ("pgloader", "pgcopydb"), strict=True) if pair in wish.pairs]
-        versions = [peers.version(tool) for tool in tools]
-    else:
-        versions = []
+    tools = sorted({TOOLS[pair] for pair in wish.pairs if pair in TOOLS}) if "peer" in names else []
+    versions = [peers.version(tool) for tool in tools]
     results: list[rounds.Result] = []
     small = "sensei" in names and not wish.no_sizes
+    bench = _Bench(wish, pg, my)
     for scale, alone in ((wish.scale / 10, True), (wish.scale, False)):
         if alone and not small:
             continue
-        made = lineitem.generate(wish.work, scale)
-        file, source = wish.work / f"lineitem-{scale:g}.db", "bench_source"
-        lineitem.into_sqlite(made, file)
-        lineitem.into_postgres(made, pg, source)
-        wanted = lineitem.summary(pg, source)
+        bench.fill(scale)
+        wanted = lineitem.summary(pg, SOURCE)
         for pair in wish.pairs:
-            sides = [_side(name, pair, pg, file, source, wish) for name in (["sensei"] if alone else names)]
-            results += rounds.play(pg, pair, sides, times=wish.rounds, scale=scale, wanted=wanted, folder=wish.work)
-        pg.drop_db(source)
+            sides = [bench.side(name, pair) for name in (["sensei"] if alone else names)]
+            results += rounds.play(
+                bench.target(pair), pair, sides, times=wish.rounds, scale=scale, wanted=wanted, folder=wish.work
+            )
+        bench.clear()
+    versions.append(f"PostgreSQL {pg.sql('postgres', 'SHOW server_version')[0][0]}")
+    if my:
+        versions.append(f"MariaDB {my.sql('mysql', 'SELECT version()')[0][0]}")
     return {
         "results": results,
         "help": subject.help_seconds(wish.work) if "sensei" in names else [],
-        "versions": [*versions, f"PostgreSQL {pg.sql('postgres', 'SHOW server_version')[0][0]}"],
+        "versions": versions,
     }
 
 
@@ -133,8 +192,11 @@ def main(words: Sequence[str] | None = None) -> int:
     wish.work = wish.work.resolve() if kept else Path(tempfile.mkdtemp(prefix="sensei-bench-"))
     wish.work.mkdir(parents=True, exist_ok=True)
     try:
-        with server.Server(fsync=wish.fsync) as pg:
-            measured = _measure(wish, pg)
+        with contextlib.ExitStack() as stack:
+            pg = stack.enter_context(server.Server(fsync=wish.fsync))
+            wanted = any("mariadb" in pair for pair in wish.pairs)
+            my = stack.enter_context(mariadb.Server()) if wanted else None
+            measured = _measure(wish, pg, my)
     except (peers.Missing, server.Missing, FileNotFoundError) as missing:
         print(missing, file=sys.stderr)
         return 2

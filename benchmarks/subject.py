@@ -8,15 +8,19 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks import measure, server
+from benchmarks import measure
+
+if TYPE_CHECKING:
+    from benchmarks import rounds
 
 ROOT = Path(__file__).resolve().parent.parent
 
 MIGRATION = """\
 name: bench
 source: {{connection: bench-source{schemas}}}
-target: {{connection: bench-target, schema: public}}
+target: {{connection: bench-target{schema}}}
 options: {{parallelism: {parallelism}}}
 validation: {{auto: {validation}}}
 """
@@ -55,7 +59,9 @@ def help_seconds(folder: Path, times: int = 7) -> list[float]:
 class Sensei:
     """One pair of databases; every move has a home of its own, so that no round inherits from another."""
 
-    pg: server.Server
+    target: rounds.Target
+    #: Processes of every server that takes part.
+    servers: tuple[int, ...]
     #: URL of the source as ``sensei connections add`` takes it.
     source: str
     folder: Path
@@ -73,10 +79,17 @@ class Sensei:
         self._home = self.folder / f"home-{time.time_ns()}"
         self._home.mkdir(mode=0o700)
         config = self._home / "migration.yaml"
-        schemas = "" if self.source.startswith("sqlite:") else ", schemas: [public]"
-        config.write_text(MIGRATION.format(schemas=schemas, parallelism=self.parallelism, validation=self.validation))
+        schemas = ", schemas: [public]" if self.source.startswith("postgresql:") else ""
+        config.write_text(
+            MIGRATION.format(
+                schemas=schemas,
+                schema=f", schema: {self.target.schema}" if self.target.schema else "",
+                parallelism=self.parallelism,
+                validation=self.validation,
+            )
+        )
         self._run("connections", "add", "bench-source", self.source)
-        self._run("connections", "add", "bench-target", self.pg.url(database))
+        self._run("connections", "add", "bench-target", self.target.url(database))
         create = self._run("migrations", "create", "--config", str(config), "--json")
         self._id = json.loads((self._home / "answer").read_text())["id"]
         return {"create": create, "start": self._run("migrations", "start", self._id, "--json")}
@@ -93,7 +106,7 @@ class Sensei:
             return measure.run(
                 command(*words),
                 log=log,
-                server_pid=self.pg.pid,
+                servers=self.servers,
                 environment=environment(self._home),
                 output=answer,
             )
