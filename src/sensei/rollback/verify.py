@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from sensei import catalog
+from sensei import catalog, errors
 from sensei import plan as planning
 from sensei.catalog import diff
 from sensei.engines import base, ledger
@@ -126,7 +126,7 @@ def source_differences(
                 told.add(str(name))
     wanted = there if only is None else there & set(only)
     tasks, whole = _check_tasks(plan, before, ends, book, {str(n) for n in wanted})
-    for table, difference in _read_again(tasks, workers):
+    for table, difference in read_again(tasks, workers):
         contents.append(difference)
         told.add(table)
     for name in names:
@@ -189,15 +189,34 @@ def _check_tasks(
     return tasks, whole
 
 
-def _read_again(tasks: list[copier.CheckTask], workers: int) -> list[tuple[str, str]]:
-    """Return (table, difference in words) of each chunk that is not what was copied."""
+def read_again(
+    tasks: Sequence[copier.CheckTask], workers: int, stop: Callable[[], bool] = lambda: False
+) -> list[tuple[str, str]]:
+    """Return (table, difference in words) of each chunk that is not what was copied.
+
+    Raises Paused where `stop` asks for it.
+    """
+    pool: Executor
     if len(tasks) <= _ALONE:
-        found = [copier.check_chunk(task) for task in tasks]
-    else:
-        pool: Executor
-        with executor.local(workers) as pool:
-            found = list(pool.map(copier.check_chunk, tasks))
-    return [(task.table, words) for task, words in zip(tasks, found, strict=True) if words]
+        return _differing(tasks, map(copier.check_chunk, tasks), stop)
+    with executor.local(workers) as pool:
+        try:
+            return _differing(tasks, pool.map(copier.check_chunk, tasks), stop)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _differing(
+    tasks: Sequence[copier.CheckTask], results: Iterator[str | None], stop: Callable[[], bool]
+) -> list[tuple[str, str]]:
+    found = []
+    for task, words in zip(tasks, results, strict=True):
+        if stop():
+            raise errors.Paused("stopped while the source was read again")
+        if words:
+            found.append((task.table, words))
+    return found
 
 
 def target_differences(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sensei import errors
-from sensei.catalog import types
-from sensei.engines import base, ledger
+from sensei.engines import ledger
 from sensei.plan import model, steps_context
+from sensei.rollback import verify
 from sensei.runner import desk as desks
-from sensei.runner import taken
+from sensei.runner import pairs, taken
 from sensei.states import StepState
-from sensei.transfer import compare
+from sensei.transfer import copier
+from sensei.validation import data
+from sensei.validation import model as validation
 from sensei.work import fingerprint, sides
 
 
@@ -42,7 +43,7 @@ def settle(loaded: desks.Loaded, ctx: steps_context.Context, stop: Callable[[], 
         others = [t for t in loaded.plan.tables if t.id not in away]
         if not trusted and others:
             loaded.desk.screen.say(f"checking the other tables in full: {len(others)}")
-            _refuse_differences(loaded.id, _differences(loaded, ctx, others, before, stop))
+            _refuse_differences(loaded.id, _differences(loaded, ctx, others, stop))
         source = dataclasses.replace(
             before.source,
             rows={**before.source.rows, **now.rows},
@@ -71,136 +72,38 @@ def _refuse_differences(migration: str, found: Mapping[str, list[str]]) -> None:
 
 
 def _differences(
-    loaded: desks.Loaded,
-    ctx: steps_context.Context,
-    others: Sequence[model.TablePlan],
-    before: fingerprint.Fingerprint,
-    stop: Callable[[], bool],
+    loaded: desks.Loaded, ctx: steps_context.Context, others: Sequence[model.TablePlan], stop: Callable[[], bool]
 ) -> dict[str, list[str]]:
-    """Return table -> what differs, for tables of which something was copied."""
-    checker = _Checker(loaded, ctx, before, stop)
-    return checker.differences(others)
+    """Return table -> what differs, of those tables of which something was copied."""
+    found: dict[str, list[str]] = {}
+    there = {p.id: p for p in pairs.pairs(loaded, ctx.book, ctx.target_session) if p.copied}
+    made = {step: identity for step, _, _, identity in ctx.book.objects(ctx.target_session)}
+    for table in others:
+        step = f"create_table:{table.id}"
+        now = ctx.target.engine.introspect.object_identity(ctx.target_session, "table", table.target.name)
+        if step in made and now != made[step]:
+            found[table.id] = [f"target table {table.target.name} is no longer the one that was made"]
+    wanted = [p for t in others if t.id not in found and (p := there.get(t.id)) is not None]
+    workers = loaded.config.options.parallelism
+    tasks = [copier.CheckTask(ctx.source, c.read, c.form, p.id, c.number, c.checksum) for p in wanted for c in p.copied]
+    for name, moved_on in verify.read_again(tasks, workers, stop):
+        found.setdefault(name, [moved_on])  # one tells enough
+    left = [p for p in wanted if p.id not in found]
+    options = data.Options(workers=workers, samples=1)
+    for one in data.compare(ctx.source, ctx.target, left, options, data.Watch(stop)):
+        difference = _apart(one, there[one.table], ctx)
+        if difference:
+            found[one.table] = [difference]
+    return found
 
 
-class _Checker:
-    def __init__(
-        self,
-        loaded: desks.Loaded,
-        ctx: steps_context.Context,
-        before: fingerprint.Fingerprint,
-        stop: Callable[[], bool],
-    ) -> None:
-        self.loaded, self.ctx, self.before, self.stop = loaded, ctx, before, stop
-        self.attempts = ctx.book.attempts(ctx.target_session)
-        self.applied: dict[str, list[ledger.Applied]] = {}
-        for one in ctx.book.applied(ctx.target_session):
-            if one.number >= 0:
-                self.applied.setdefault(one.table, []).append(one)
-        self.rejected: dict[str, list[ledger.Rejected]] = {}
-        for row in ctx.book.quarantined(ctx.target_session):
-            self.rejected.setdefault(row.table, []).append(row)
-
-    def differences(self, others: Sequence[model.TablePlan]) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        there = []
-        made = {step: identity for step, _, _, identity in self.ctx.book.objects(self.ctx.target_session)}
-        for table in others:
-            step = f"create_table:{table.id}"
-            if step not in made:
-                continue
-            now = self.ctx.target.engine.introspect.object_identity(self.ctx.target_session, "table", table.target.name)
-            if now != made[step]:
-                found[table.id] = [f"target table {table.target.name} is no longer the one that was made"]
-            elif table.id in self.applied:
-                there.append(table)
-        plain = [t for t in there if t.id not in self.rejected]
-        sums = self._sums([p for t in there for p in self.parts(t)])
-        look_closer = [t for t in there if t not in plain]
-        for table in there:
-            problem = sums[(table.id, "source")].problem
-            if problem is not None:
-                found[table.id] = [problem]
-        for table in plain:
-            if table.id not in found and not _same(sums, table.id):
-                look_closer.append(table)
-        closer = [t for t in look_closer if t.id not in found]
-        sums = self._sums([self.by_value(t, p) for t in closer for p in self.parts(t)])
-        for table in closer:
-            difference = self._difference(table, sums)
-            if difference:
-                found[table.id] = [difference]
-        return found
-
-    def _sums(self, parts: list[compare.Part]) -> dict[tuple[str, str], compare.Sum]:
-        return compare.add_up(parts, self.loaded.config.options.parallelism, self.stop)
-
-    def _difference(self, table: model.TablePlan, sums: Mapping[tuple[str, str], compare.Sum]) -> str:
-        there, here = sums[(table.id, "target")], sums[(table.id, "source")]
-        rejected = self.rejected.get(table.id, [])
-        if here.left_out != len(rejected):
-            return (
-                f"{table.id}: {len(rejected)} rows are in quarantine, of which {here.left_out} are found on the source"
-                " by their key: the rest can't be compared"
-            )
-        if there.rows != here.rows:
-            return f"target table {table.target.name}: {here.rows} rows were carried, and it has {there.rows}"
-        if there.sum != here.sum:
-            return f"target table {table.target.name}: the content of its rows is not the source's"
+def _apart(one: validation.Divergence, pair: validation.Pair, ctx: steps_context.Context) -> str:
+    """Say how far a table's two sides are apart; rows that are not copied yet are missing rightly."""
+    copied = sum(a.rows_read for a in ctx.book.applied(ctx.target_session, pair.id))
+    missing = one.missing - max(one.rows_source - copied, 0)
+    if not (missing or one.extra or one.different):
         return ""
-
-    # -- parts
-
-    def parts(self, table: model.TablePlan) -> list[compare.Part]:
-        """Return what is to be read of both sides."""
-        job = table.job(self.before.source.stale_scan, self.attempts.get(table.id, 1))
-        # Binary rows can't be told apart; two servers of one engine may have another form that can.
-        form = base.Form.TEXT if table.form is base.Form.BINARY else table.form
-        planned = {c.number: c for c in self.ctx.book.planned_chunks(self.ctx.target_session, table.id, job.attempt)}
-        source, bounds = [], []
-        for one in self.applied[table.id]:
-            chunk = planned[one.number]
-            read = base.ReadSpec(job.source, job.read, job.key, chunk.lower, chunk.upper)
-            copied = (one.number, base.Form(one.form), one.checksum)
-            source.append(compare.Part(self.ctx.source, table.id, read, form, copied, key_positions=job.key_positions))
-            bounds.append((chunk.lower, chunk.upper))
-        whole = len(planned) == len(source) and planned[max(planned)].upper is None
-        key = self._shared_key(table) if whole else None
-        guard = not self.ctx.target.engine.capabilities.enforced_types
-        columns = tuple(base.ReadColumn(c.target, c.source_type, guard) for c in table.columns)
-        target = [
-            base.ReadSpec(table.target.name, columns, key or base.ChunkKey("whole"), lower, upper)
-            for lower, upper in (bounds if key is not None else [(None, None)])
-        ]
-        return source + [compare.Part(self.ctx.target, table.id, read, form) for read in target]
-
-    def _shared_key(self, table: model.TablePlan) -> base.ChunkKey | None:
-        """Return the target's key where both sides cut along it at the same places: only integers sort alike."""
-        named = table.key.columns
-        primary = table.source.primary.columns if table.source.primary else ()
-        if table.key.kind == "rowid":
-            natives = [table.source.column(c).native.upper() for c in primary]
-            named = primary if natives == ["INTEGER"] else ()
-        if table.key.kind not in ("columns", "rowid") or not named:
-            return None
-        renamed = {c.source: c.target for c in table.columns}
-        kinds = {c.source: c.source_type.kind for c in table.columns}
-        if any(kinds.get(c) is not types.Kind.INTEGER for c in named):
-            return None
-        key = self.ctx.target.engine.rows.key(table.target)
-        same = key.columns == tuple(renamed[c] for c in named)
-        return key if key.kind in ("columns", "rowid") and same else None
-
-    def by_value(self, table: model.TablePlan, part: compare.Part) -> compare.Part:
-        """Return the part read by value; of the source, without the rows that are in quarantine."""
-        columns = tuple(
-            compare.ByValue(c.source_type, c.there is types.Verdict.EXACT, c.there is types.Verdict.LOSSY)
-            for c in table.columns
-        )
-        rejected: Collection[ledger.Rejected] = self.rejected.get(table.id, ()) if part.side is self.ctx.source else ()
-        keys = frozenset(tuple(json.loads(r.key).values()) for r in rejected)
-        return dataclasses.replace(part, by_value=columns, without=keys, copied=None)
-
-
-def _same(sums: Mapping[tuple[str, str], compare.Sum], table: str) -> bool:
-    here, there = sums[(table, "source")], sums[(table, "target")]
-    return (here.rows, here.sum) == (there.rows, there.sum)
+    words = [(missing, "missing"), (one.extra, "there besides"), (one.different, "different")]
+    told = ", ".join(f"{n} {what}" for n, what in words if n)
+    sample = f"; such as {ledger.as_json(dict(one.samples[0].key))}" if one.samples else ""
+    return f"target table {pair.target}, of {copied} rows that were copied: {told}{sample}"
