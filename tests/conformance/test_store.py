@@ -245,6 +245,25 @@ def test_steps_are_folded_from_their_events(store: journal.Store) -> None:
         store.step(ID, step, StepState.PENDING, {}, ACTOR)
 
 
+def test_several_steps_are_journaled_together_or_not_at_all(store: journal.Store) -> None:
+    store.step_all(ID, StepState.BEGUN, {f"create_table:t{n}": {"n": n} for n in (2, 1, 3)}, ACTOR)
+    assert {step: record.facts for step, record in store.steps(ID).items()} == {
+        f"create_table:t{n}": {"n": n} for n in (2, 1, 3)
+    }
+    assert list(store.steps(ID)) == ["create_table:t2", "create_table:t1", "create_table:t3"]
+    before = store.events(ID)
+    with pytest.raises(errors.Fault):
+        store.step_all(ID, StepState.DONE, {"create_table:t1": {}, "create_table:t2": {"n": float("nan")}}, ACTOR)
+    assert store.events(ID) == before
+    assert store.verify(ID) == []
+
+
+def test_several_pieces_of_evidence_are_entered_together(store: journal.Store) -> None:
+    kept = store.add_evidence_all(ID, [{"object": "a"}, {"object": "b"}], ACTOR)
+    assert [(e["id"], e["object"]) for e in store.evidence(ID)] == list(zip(kept, ("a", "b"), strict=True))
+    assert store.add_evidence_all(ID, [], ACTOR) == []
+
+
 def test_threads_of_one_process_can_share_a_store(store: journal.Store) -> None:
     def write(name: str) -> None:
         for n in range(10):

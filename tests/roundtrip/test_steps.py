@@ -160,7 +160,7 @@ def _do(ctx: steps_context.Context, step: model.Step) -> None:
         )  # fmt: skip
         copier.copy_chunk(task)
     elif steps.is_target_step(step):
-        steps.do(ctx, step)
+        steps.do(ctx, [step])
 
 
 def _up_to(plan: model.Plan, kind: str) -> model.Plan:

@@ -337,6 +337,17 @@ class Ledger(ledger_attempts.Attempts):
             )
         ]
 
+    def all_planned_chunks(self, session: base.Session) -> list[Chunk]:
+        """Return the planned chunks of every table and every attempt, those of a table in order."""
+        return [
+            Chunk(str(table), int(attempt), int(n), base.key_value(lower), base.key_value(upper))
+            for table, attempt, n, lower, upper in session.rows(
+                f"SELECT table_name, attempt, chunk, lower_key, upper_key FROM {self.name('chunk_plan')}"
+                " WHERE migration = ? ORDER BY table_name, attempt, chunk",
+                [self.migration],
+            )
+        ]
+
     def claim_chunk(self, session: base.Session, epoch: int, chunk: Chunk) -> bool:
         """Enter a chunk at the start of its transaction; False where it is already in the target.
 
@@ -381,16 +392,17 @@ class Ledger(ledger_attempts.Attempts):
             ],
         )
 
-    def applied(self, session: base.Session, table: str | None = None) -> list[Applied]:
-        """Return every chunk that is in the target: those of attempts that were taken back are not."""
+    def applied(self, session: base.Session, tables: Sequence[str] | None = None) -> list[Applied]:
+        """Return every chunk, of some tables or of all, that is in the target: of no attempt that was taken back."""
         at = self.attempts(session)
-        return [a for a in self.ever_applied(session, table) if a.attempt == at.get(a.table, 1)]
+        return [a for a in self.ever_applied(session, tables) if a.attempt == at.get(a.table, 1)]
 
-    def ever_applied(self, session: base.Session, table: str | None = None) -> list[Applied]:
+    def ever_applied(self, session: base.Session, tables: Sequence[str] | None = None) -> list[Applied]:
         """Return every chunk that ever was in the target, with those that were taken back."""
         where, params = "migration = ?", [self.migration]
-        if table is not None:
-            where, params = where + " AND table_name = ?", [*params, table]
+        if tables is not None:
+            where = f"{where} AND table_name IN ({', '.join('?' * len(tables)) or 'NULL'})"
+            params += tables
         return [
             Applied(str(t), int(a), int(n), int(read), int(q), str(form), str(checksum))
             for t, a, n, read, q, form, checksum in session.rows(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
 from sensei import crashpoints, errors
-from sensei.journal import actors, chain, database, events, keys, lease, migrations, requests, schema
+from sensei.journal import actors, chain, database, events, evidence, keys, lease, migrations, requests, schema
 
 # By name, unlike elsewhere: in the annotations of Store, `events` and the like are its own methods.
 from sensei.journal.events import Event
@@ -22,7 +22,6 @@ T = TypeVar("T")
 _STEP_STATES = {f"step_{state}": state for state in StepState if state is not StepState.PENDING}
 #: Kinds of the events around what `continue_from` begins and its caller ends.
 RECOVERY_BEGUN, RECOVERED = "recovery_begun", "recovered"
-_EVIDENCE, _PURGED = "evidence", "evidence_purged"
 
 
 class Store:
@@ -181,16 +180,19 @@ class Store:
 
     def step(self, id: str, step_id: str, state: StepState, facts: Mapping[str, Any], actor: actors.Actor) -> None:
         """Journal that a step has begun (before acting), is done, or is undone, with its facts."""
+        self.step_all(id, state, {step_id: facts}, actor)
+
+    def step_all(self, id: str, state: StepState, facts: Mapping[str, Mapping[str, Any]], actor: actors.Actor) -> None:
+        """As `step`, for several steps in their order and in one transaction: all are journaled, or none.
+
+        Its crash points bear the kind of the first step.
+        """
         kind = f"step_{state}"
         if kind not in _STEP_STATES:
-            raise errors.Fault(f"step {step_id} can't be journaled as {state}")
-        payload = {"step": step_id, "facts": dict(facts)}
-        self._journal(
-            id,
-            kind,
-            lambda tx: self._append(tx, id, kind, payload, actor),
-            point=f"{kind}:{step_id.partition(':')[0]}",
-        )
+            raise errors.Fault(f"steps can't be journaled as {state}: {', '.join(facts)}")
+        if facts:
+            payloads = [(kind, {"step": step, "facts": dict(found)}) for step, found in facts.items()]
+            self._append_all(id, payloads, actor, f"{kind}:{next(iter(facts)).partition(':')[0]}")
 
     def steps(self, id: str) -> dict[str, StepRecord]:
         """Return where each step stands, in the order in which they were first begun."""
@@ -303,15 +305,31 @@ class Store:
 
     def add_evidence(self, id: str, item: Mapping[str, Any], actor: actors.Actor | None = None) -> str:
         """Register something kept as evidence; return the id of the entry."""
-        event = self.append(id, _EVIDENCE, {"item": dict(item)}, actor or actors.current_actor())
-        return f"{id}/{event.seq}"
+        return self.add_evidence_all(id, [item], actor)[0]
+
+    def add_evidence_all(
+        self, id: str, items: Sequence[Mapping[str, Any]], actor: actors.Actor | None = None
+    ) -> list[str]:
+        """As `add_evidence`, for several things in one transaction: all are registered, or none."""
+        if not items:
+            return []
+        kept = [(evidence.KEPT, {"item": dict(item)}) for item in items]
+        written = self._append_all(id, kept, actor or actors.current_actor(), evidence.KEPT)
+        return [f"{id}/{event.seq}" for event in written]
 
     def purge_evidence(self, evidence_id: str, actor: actors.Actor | None = None) -> None:
         """Note that a piece of evidence is gone; the entry itself stays. Raises UnknownName."""
-        id, seq = requests.parse(evidence_id)
-        if not any(item["id"] == evidence_id for item in self.evidence(id)):
-            raise errors.UnknownName(f"there is no evidence {evidence_id}", hint=f"sensei evidence list {id}")
-        self.append(id, _PURGED, {"evidence": seq}, actor or actors.current_actor())
+        self.purge_evidence_all(requests.parse(evidence_id)[0], [evidence_id], actor)
+
+    def purge_evidence_all(self, id: str, evidence_ids: Sequence[str], actor: actors.Actor | None = None) -> None:
+        """As `purge_evidence`, for several things of one migration in one transaction."""
+        known = {item["id"] for item in self.evidence(id)}
+        for one in evidence_ids:
+            if one not in known:
+                raise errors.UnknownName(f"there is no evidence {one}", hint=f"sensei evidence list {id}")
+        gone = [(evidence.PURGED, {"evidence": requests.parse(one)[1]}) for one in evidence_ids]
+        if gone:
+            self._append_all(id, gone, actor or actors.current_actor(), evidence.PURGED)
 
     def evidence(self, id: str | None = None) -> list[dict[str, Any]]:
         """Return the entries of one migration or of all.
@@ -326,16 +344,7 @@ class Store:
                 if id is not None
                 else [row[0] for row in tx.all("SELECT id FROM migrations ORDER BY created_at, id")]
             )
-            found: dict[str, dict[str, Any]] = {}
-            for one in ids:
-                for event in chain.read(tx, one, kinds=(_EVIDENCE, _PURGED)):
-                    if event.kind == _EVIDENCE:
-                        key = f"{one}/{event.seq}"
-                        own = {"id": key, "migration": one, "at": events.to_text(event.at), "purged_at": None}
-                        found[key] = {**event.payload["item"], **own}
-                    else:
-                        found[f"{one}/{event.payload['evidence']}"]["purged_at"] = events.to_text(event.at)
-            return list(found.values())
+            return [item for one in ids for item in evidence.entries(one, chain.read(tx, one, kinds=evidence.KINDS))]
 
         return self._db.read(work)
 
@@ -351,6 +360,17 @@ class Store:
         if id in self._epochs:  # after the append, which holds off whoever would take the lease now
             lease.fence(tx, id, self._epochs[id])
         return event
+
+    def _append_all(
+        self, id: str, payloads: Sequence[tuple[str, Mapping[str, Any]]], actor: actors.Actor, point: str
+    ) -> list[Event]:
+        """Append several events, (kind, payload), in one transaction: a thousand of their own cost a thousand waits."""
+        return self._committed(
+            id,
+            point,
+            lambda tx: [self._append(tx, id, kind, payload, actor) for kind, payload in payloads],
+            lambda written: written[-1],
+        )
 
     def _journal(self, id: str, kind: str, work: Callable[[database.Tx], Event], *, point: str = "") -> Event:
         return self._committed(id, point or kind, work, lambda event: event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sensei import catalog, crashpoints, errors
 from sensei.engines import base
@@ -13,22 +13,27 @@ from sensei.work import sides
 Act = Callable[[Context, model.Step], Facts]
 
 
-def do(ctx: Context, step: model.Step) -> Facts:
-    """Carry out one step, or find in the target that it took effect; returns the facts that its undo needs."""
-    act = _ACTS[step.kind]
+def do(ctx: Context, batch: Sequence[model.Step]) -> dict[str, Facts]:
+    """Carry out steps, in one transaction where DDL can be in one, or find in the target that they took effect.
+
+    Returns the facts that their undo needs, by step. The crash points bear the kind of the first step.
+    """
     if not ctx.target.engine.capabilities.transactional_ddl:
-        return steps_alone.do(ctx, step, act, _making(ctx, step))
-    target = ctx.target_session
+        return {step.id: steps_alone.do(ctx, step, _ACTS[step.kind], _making(ctx, step)) for step in batch}
+    target, kind = ctx.target_session, batch[0].kind
+    found: dict[str, Facts] = {}
     with sides.told("target", ctx.target.name), base.transaction(target):
         ctx.book.hold_epoch(target, ctx.epoch)
-        facts = ctx.book.step_done(target, step.id)
-        if facts is None:
-            facts = act(ctx, step)
-            ctx.book.record_step(target, step.id, facts)
-            target.confirm_pinned()
-        crashpoints.reach(f"step:{step.kind}:commit:before")
-    crashpoints.reach(f"step:{step.kind}:commit:after")
-    return facts
+        for step in batch:
+            facts = ctx.book.step_done(target, step.id)
+            if facts is None:
+                facts = _ACTS[step.kind](ctx, step)
+                ctx.book.record_step(target, step.id, facts)
+            found[step.id] = facts
+        target.confirm_pinned()
+        crashpoints.reach(f"step:{kind}:commit:before")
+    crashpoints.reach(f"step:{kind}:commit:after")
+    return found
 
 
 def is_target_step(step: model.Step) -> bool:

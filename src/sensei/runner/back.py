@@ -133,6 +133,8 @@ def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName
     keep = rollback.keeps(loaded.plan, loaded.config.options.evidence)
     place = rollback.evidence_name(loaded.id, number)
     known = {(e.get("object"), e.get("place")) for e in desk.store.evidence(loaded.id)}
+    undone: dict[str, dict[str, Any]] = {}
+    kept: list[dict[str, Any]] = []
     objects = {step.id: (kind, name) for step, kind, name in steps.objects(loaded.plan)}
     for step in reversed(loaded.plan.steps):
         if step.id not in objects and step.kind not in steps_existing.KINDS:
@@ -140,20 +142,12 @@ def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName
         kind, name = objects.get(step.id, ("", None))
         record = journaled.get(step.id)
         if record is not None and record.state is not StepState.UNDONE:
-            desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name or step.object)}, desk.actor)
+            undone[step.id] = {"object": str(name or step.object)}
         if name is None:
             continue
         if keep and kind != "schema" and name in made and (str(name), place) not in known:
-            desk.store.add_evidence(
-                loaded.id,
-                {
-                    "object": str(name),
-                    "kind": kind,
-                    "place": place,
-                    "connection": loaded.config.target.connection,
-                },
-                desk.actor,
-            )
+            kept.append(taken.entry(loaded, kind, str(name), place))
+    taken.enter(loaded, undone, kept)
 
 
 def export_folder(migration: str, number: int) -> Path:

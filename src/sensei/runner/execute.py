@@ -11,7 +11,7 @@ from typing import Any
 
 from sensei import errors, states
 from sensei.engines import ledger
-from sensei.plan import model, steps, steps_context
+from sensei.plan import model, steps, steps_context, together
 from sensei.runner import amend, hold, progress, proof, script, settle, validate, verdicts, world
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
@@ -170,8 +170,10 @@ class _Run:
         script.keep_in_target(self.loaded, ctx.target_session, self.script.say("completed"))
 
     def _walk(self, ctx: steps_context.Context, copies: list[model.Step], workers: transfer.Workers | None) -> None:
-        for step in self.plan.steps:
+        todo = [s for s in self.plan.steps if s.kind == "ledger" or self._state(s.id) is not StepState.DONE]
+        for batch in together.batches(self.plan, todo):
             self.held.check()
+            step = batch[0]
             if step.kind == "copy":
                 if workers and step is copies[0]:
                     self._copy(copies, workers)
@@ -183,21 +185,20 @@ class _Run:
                 self.report.counted(self._again(ctx, lambda: settle.settle(self.loaded, ctx, self.held.stop)))
                 self._count_turned_out(ctx)
                 continue
-            if self._state(step.id) is StepState.DONE:
-                continue
-            self.desk.screen.say(f"{step.kind.replace('_', ' ')}: {step.object}")
-            self.report.step(step)
-            self._begin(step, {"object": step.object})
+            for one in batch:
+                self.desk.screen.say(f"{one.kind.replace('_', ' ')}: {one.object}")
+                self.report.step(one)
+            self._begin({one.id: {"object": one.object} for one in batch})
             if steps.is_target_step(step):
-                facts = self._again(ctx, lambda s=step: steps.do(ctx, s))  # type: ignore[misc]
-                if facts.get("rows_turned_out"):
+                found = self._again(ctx, lambda b=batch: steps.do(ctx, b))  # type: ignore[misc]
+                if any(facts.get("rows_turned_out") for facts in found.values()):
                     self._count_turned_out(ctx)
             elif step.kind == "fingerprint":
-                facts = self._again(ctx, lambda: proof.fingerprint_both(self.loaded, ctx))
-                self.report.counted(facts["fingerprint"]["source"]["rows"])
+                found = {step.id: self._again(ctx, lambda: proof.fingerprint_both(self.loaded, ctx))}
+                self.report.counted(found[step.id]["fingerprint"]["source"]["rows"])
             else:
-                facts = self._again(ctx, lambda: proof.prove(self.loaded, ctx))
-            self._done(step, facts)
+                found = {step.id: self._again(ctx, lambda: proof.prove(self.loaded, ctx))}
+            self._done(found)
 
     def _again(self, ctx: steps_context.Context, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Act, and act again on fresh connections while what stopped it may pass.
@@ -230,17 +231,17 @@ class _Run:
         record = self.journaled.get(step)
         return record.state if record else StepState.PENDING
 
-    def _begin(self, step: model.Step, facts: dict[str, Any]) -> None:
-        self.desk.store.step(self.id, step.id, StepState.BEGUN, facts, self.desk.actor)
+    def _begin(self, facts: dict[str, dict[str, Any]]) -> None:
+        self.desk.store.step_all(self.id, StepState.BEGUN, facts, self.desk.actor)
 
-    def _done(self, step: model.Step, facts: dict[str, Any]) -> None:
-        self.desk.store.step(self.id, step.id, StepState.DONE, facts, self.desk.actor)
-        self.script.after(step.id)
+    def _done(self, facts: dict[str, dict[str, Any]]) -> None:
+        self.desk.store.step_all(self.id, StepState.DONE, facts, self.desk.actor)
+        self.script.after(list(facts)[-1])
 
     def _ledger(self, ctx: steps_context.Context, step: model.Step) -> None:
         begun = self._state(step.id) is StepState.DONE
         if not begun:
-            self._begin(step, {"object": step.object})
+            self._begin({step.id: {"object": step.object}})
         plan_text = ledger.as_json({"plan": self.plan.to_json(), "config": self.loaded.row.plan["config"]})
         with sides.told("target", self.target.name):
             sides.retried(
@@ -256,7 +257,7 @@ class _Run:
                 fingerprint = {"fingerprint": proof.before(self.loaded).to_json()}
                 ctx.book.keep_facts(ctx.target_session, {"fingerprint": fingerprint, step.id: facts})
         if not begun:
-            self._done(step, facts)
+            self._done({step.id: facts})
 
     def _copy(self, copies: list[model.Step], workers: transfer.Workers) -> None:
         by_table = {s.table: s for s in copies}
@@ -269,11 +270,15 @@ class _Run:
         )  # fmt: skip
         watch = transfer.Watch(
             stop=self.held.stop,
-            begun=lambda job: self._begin(by_table[job.table], {"object": str(job.source)}),
-            done=lambda job, tally, digest: self._done(
-                by_table[job.table],
-                {"rows": tally.rows_read, "quarantined": tally.rows_quarantined,
-                 "chunks": tally.chunks_done, "checksum": digest},
+            begun=lambda jobs: self._begin({by_table[j.table].id: {"object": str(j.source)} for j in jobs}),
+            done=lambda copied: self._done(
+                {
+                    by_table[table].id: {
+                        "rows": tally.rows_read, "quarantined": tally.rows_quarantined,
+                        "chunks": tally.chunks_done, "checksum": digest,
+                    }
+                    for table, (tally, digest) in copied.items()
+                }
             ),
             progress=self.report.copying,
         )  # fmt: skip

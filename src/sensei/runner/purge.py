@@ -9,6 +9,7 @@ from sensei import errors, rollback
 from sensei.engines import base
 from sensei.runner import desk as desks
 from sensei.runner import taken
+from sensei.work import slices
 
 
 def due(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
@@ -44,6 +45,6 @@ def purge(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
                         session.run(statement)
     for item in files:
         Path(str(item["place"])).unlink(missing_ok=True)
-    for item in items:
-        desk.store.purge_evidence(item["id"], desk.actor)
+    for some in slices.of([item["id"] for item in items], slices.EVENTS):
+        desk.store.purge_evidence_all(loaded.id, some, desk.actor)
     return items

@@ -17,7 +17,7 @@ from sensei.plan import model, steps
 from sensei.runner import desk as desks
 from sensei.runner import hold, progress, script, taken
 from sensei.states import State, StepState, TableState
-from sensei.work import sides
+from sensei.work import sides, slices
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,18 @@ def _journal(
     """Journal each step that took effect, in the plan's order; a copy counts as begun until a resume has settled it."""
     journaled = desk.store.steps(loaded.id)
     begun = {a.table for a in book.applied(session)}
+    done: dict[str, dict[str, Any]] = {}
+    half_way: dict[str, dict[str, Any]] = {}
     for step in loaded.plan.steps:
         if step.id in journaled:
             continue
         if step.id in facts or step.kind == "ledger":
-            own = facts.get(step.id) or {"target_identity": target.engine.introspect.identity(session)}
-            desk.store.step(loaded.id, step.id, StepState.DONE, own, desk.actor)
+            done[step.id] = facts.get(step.id) or {"target_identity": target.engine.introspect.identity(session)}
         elif step.kind == "copy" and step.table in begun:
-            desk.store.step(loaded.id, step.id, StepState.BEGUN, {"object": step.object}, desk.actor)
+            half_way[step.id] = {"object": step.object}
+    for state, found in ((StepState.DONE, done), (StepState.BEGUN, half_way)):
+        for some in slices.of(found.items(), slices.EVENTS):
+            desk.store.step_all(loaded.id, state, dict(some), desk.actor)
 
 
 def _settle(
@@ -199,9 +203,11 @@ def _undone(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session:
     place = rollback.evidence_name(loaded.id, taken.next_number(taken.taken(loaded)))
     known = {(e.get("object"), e.get("place")) for e in desk.store.evidence(loaded.id)}
     journaled = desk.store.steps(loaded.id)
+    undone: dict[str, dict[str, Any]] = {}
+    kept: list[dict[str, Any]] = []
     for step, kind, name in reversed(steps.objects(loaded.plan)):
         if step.id in journaled and journaled[step.id].state is not StepState.UNDONE:
-            desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": str(name)}, desk.actor)
+            undone[step.id] = {"object": str(name)}
         if kind == "schema" or (str(name), place) in known:
             continue
         aside = (
@@ -210,11 +216,8 @@ def _undone(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session:
             else catalog.TableName("", f"{place}_{name.name}")
         )
         if target.engine.introspect.object_identity(session, kind, aside) is not None:
-            desk.store.add_evidence(
-                loaded.id,
-                {"object": str(name), "kind": kind, "place": place, "connection": target.name},
-                desk.actor,
-            )
+            kept.append({**taken.entry(loaded, kind, str(name), place), "connection": target.name})
+    taken.enter(loaded, undone, kept)
 
 
 def _progress(desk: desks.Desk, loaded: desks.Loaded, session: base.Session, book: ledger.Ledger) -> None:

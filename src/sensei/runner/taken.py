@@ -14,6 +14,7 @@ from sensei.journal import migrations
 from sensei.rollback import partial
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
+from sensei.work import slices
 
 #: Kinds of events: one of an earlier home, entered anew; a rollback of some tables became one of everything; the
 #: tables that stayed were looked at, or trusted, by the resume that followed.
@@ -112,20 +113,29 @@ def journal(loaded: desks.Loaded, one: Taken, facts: Mapping[str, Any], *, steps
     """Note what was taken back, and what of it is kept; each part is looked at by itself, as it may be there."""
     desk = loaded.desk
     journaled = desk.store.steps(loaded.id) if steps else {}
-    for step in reversed(partial.again(loaded.plan, set(one.tables))):
-        record = journaled.get(step.id)
-        if record is not None and record.state is not StepState.UNDONE:
-            desk.store.step(loaded.id, step.id, StepState.UNDONE, {"object": step.object}, desk.actor)
+    undone = {
+        step.id: {"object": step.object}
+        for step in reversed(partial.again(loaded.plan, set(one.tables)))
+        if step.id in journaled and journaled[step.id].state is not StepState.UNDONE
+    }
     place = rollback.evidence_name(loaded.id, one.number)
     known = {(e.get("object"), e.get("place")) for e in desk.store.evidence(loaded.id)}
-    for kind, schema, name in facts["kept"]:
-        full = f"{schema}.{name}" if schema else name
-        if (full, place) not in known:
-            desk.store.add_evidence(
-                loaded.id,
-                {"object": full, "kind": kind, "place": place, "connection": loaded.config.target.connection},
-                desk.actor,
-            )
+    kept = [(kind, f"{schema}.{name}" if schema else name) for kind, schema, name in facts["kept"]]
+    enter(loaded, undone, [entry(loaded, kind, full, place) for kind, full in kept if (full, place) not in known])
+
+
+def entry(loaded: desks.Loaded, kind: str, full: str, place: str) -> dict[str, Any]:
+    """Return the entry of an object that is set aside in a place on the target."""
+    return {"object": full, "kind": kind, "place": place, "connection": loaded.config.target.connection}
+
+
+def enter(loaded: desks.Loaded, undone: Mapping[str, Mapping[str, Any]], kept: Sequence[Mapping[str, Any]]) -> None:
+    """Journal that steps are undone, and enter what of them is kept, many in each transaction."""
+    store, actor = loaded.desk.store, loaded.desk.actor
+    for some in slices.of(undone.items(), slices.EVENTS):
+        store.step_all(loaded.id, StepState.UNDONE, dict(some), actor)
+    for items in slices.of(kept, slices.EVENTS):
+        store.add_evidence_all(loaded.id, items, actor)
 
 
 def widen(loaded: desks.Loaded, book: ledger.Ledger, session: base.Session) -> int:

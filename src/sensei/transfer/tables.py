@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from sensei import catalog, errors
 from sensei.engines import base, ledger
 from sensei.transfer import copier
-from sensei.work import executor, sides
+from sensei.work import executor, sides, slices
 
 #: Boundaries written to the ledger in one transaction, ahead of the chunks that use them.
 PLAN_AHEAD = 8
+#: Tables of one chunk that are planned, and journaled as begun and as done, together; seconds that a table waits at
+#: most to be journaled as done.
+TOGETHER = 50
+DONE_WITHIN = 0.5
 #: Pools that may break (a worker killed from outside) before the copy gives up.
 POOLS = 3
 
@@ -59,8 +63,9 @@ class Watch:
     """What the conductor wants to hear while tables are copied."""
 
     stop: Callable[[], bool]  #: true: stop at the next chunk boundary
-    begun: Callable[[TableJob], None]
-    done: Callable[[TableJob, Tally, str], None]  #: with the digest over the chunks' checksums
+    begun: Callable[[Sequence[TableJob]], None]  #: before anything of these tables is written
+    #: Tables whose every chunk is in the target, each with the digest over the chunks' checksums.
+    done: Callable[[dict[str, tuple[Tally, str]]], None]
     progress: Callable[[dict[str, Tally]], None]
 
 
@@ -120,8 +125,22 @@ class _Copy:
         self.jobs = {job.table: job for job in sorted(jobs, key=lambda j: -j.rows_estimate)}
         self.tallies = {job.table: Tally(job.rows_estimate) for job in jobs}
         self.book = ledger.Ledger(crew.target.engine, crew.migration)
+        self.groups = {job.table: group for group in self._groups() for job in group}
         self.told_begun: set[str] = set()
         self.finished: set[str] = set()
+        self.whole: list[str] = []  #: tables that are in the target and not yet journaled as done
+        self.whole_since = 0.0
+        self.applied: dict[str, set[int]] = {}
+        self.planned: dict[str, list[ledger.Chunk]] = {}
+
+    def _groups(self) -> Iterator[list[TableJob]]:
+        """Yield the jobs in their order: large tables alone, many small ones together."""
+        small = [job for job in self.jobs.values() if self._is_one_chunk(job)]
+        yield from ([job] for job in self.jobs.values() if not self._is_one_chunk(job))
+        yield from slices.of(small, TOGETHER)
+
+    def _is_one_chunk(self, job: TableJob) -> bool:
+        return job.key.kind == "whole" or job.rows_estimate <= self.crew.chunk_rows
 
     def run(self) -> dict[str, Tally]:
         if not self.jobs:
@@ -145,28 +164,45 @@ class _Copy:
             job = self.jobs.get(applied.table)
             if job is None or applied.attempt != job.attempt or applied.number == ledger.AFTER_LOAD:
                 continue
+            self.applied.setdefault(applied.table, set()).add(applied.number)
             tally = self.tallies[applied.table]
             tally.begun = True
             tally.chunks_done += 1
             tally.rows_read += applied.rows_read
             tally.rows_quarantined += applied.rows_quarantined
+        for chunk in self.book.all_planned_chunks(target):
+            if chunk.table in self.jobs and chunk.attempt == self.jobs[chunk.table].attempt:
+                self.planned.setdefault(chunk.table, []).append(chunk)
 
     # -- planning
 
     def _tasks(self, source: base.Session, target: base.Session) -> Iterator[copier.ChunkTask]:
+        planned: set[str] = set()
         for job in self.jobs.values():
+            if job.table not in planned:
+                group = self.groups[job.table]
+                planned |= {other.table for other in group}
+                self._plan_small(target, group)
             tally = self.tallies[job.table]
-            if not tally.complete:
-                for chunk in self._chunks(job, tally, source, target):
-                    yield self._task(job, chunk)
-                if self.tallies[job.table].complete:  # an earlier run had copied it to the end
-                    self._finish(target, job.table)
+            for chunk in self._chunks(job, tally, source, target):
+                yield self._task(job, chunk)
+            if tally.complete:  # an earlier run had copied it to the end
+                self._finish(job.table)
+
+    def _plan_small(self, target: base.Session, group: list[TableJob]) -> None:
+        """Write the only chunk of each table that has one, for all of them in one transaction."""
+        fresh = [j for j in group if self._is_one_chunk(j) and j.table not in self.planned]
+        chunks = [ledger.Chunk(j.table, j.attempt, 0, None, None) for j in fresh]
+        if chunks:
+            with sides.told("target", self.crew.target.name):
+                self.book.plan_chunks(target, self.crew.epoch, chunks)
+            self.planned |= {chunk.table: [chunk] for chunk in chunks}
 
     def _chunks(
         self, job: TableJob, tally: Tally, source: base.Session, target: base.Session
     ) -> Iterator[ledger.Chunk]:
-        done = {a.number for a in self.book.applied(target, job.table) if a.attempt == job.attempt and a.number >= 0}
-        known = self.book.planned_chunks(target, job.table, job.attempt)
+        done = self.applied.get(job.table, set())
+        known = self.planned.get(job.table, [])
         tally.chunks_planned = len(known)
         after = known[-1].upper if known else None
         tally.planned_whole = bool(known) and after is None
@@ -187,8 +223,6 @@ class _Copy:
             yield from batch
 
     def _boundary(self, job: TableJob, source: base.Session, after: base.KeyValue | None) -> base.KeyValue | None:
-        if job.key.kind == "whole" or (after is None and job.rows_estimate <= self.crew.chunk_rows):
-            return None
         with sides.told("source", self.crew.source.name):
             return self.crew.source.engine.rows.boundary(source, job.source, job.key, after, self.crew.chunk_rows)
 
@@ -257,6 +291,8 @@ class _Copy:
                     problem = problem if problem and not isinstance(problem, BrokenProcessPool) else error
                 else:
                     self._account(future.result(), target)
+            if self.whole and time.monotonic() - self.whole_since > DONE_WITHIN:
+                self._tell_done(target)
             if time.monotonic() - told > 0.3:
                 told = time.monotonic()
                 self.watch.progress(self.tallies)
@@ -264,6 +300,7 @@ class _Copy:
                 stopping = True
                 for future in running:
                     future.cancel()
+        self._tell_done(target)
         self.watch.progress(self.tallies)
         if problem:
             raise problem
@@ -274,14 +311,15 @@ class _Copy:
         tally = self.tallies[task.chunk.table]
         tally.begun = True
         if task.chunk.table not in self.told_begun:
-            self.told_begun.add(task.chunk.table)
-            self.watch.begun(self.jobs[task.chunk.table])
+            group = self.groups[task.chunk.table]
+            self.told_begun |= {job.table for job in group}
+            self.watch.begun(group)
 
     def _account(self, result: copier.ChunkResult, target: base.Session) -> None:
         tally = self.tallies[result.table]
         if result.applied_before:
             found = [
-                a for a in self.book.applied(target, result.table)
+                a for a in self.book.applied(target, [result.table])
                 if a.number == result.number and a.attempt == self.jobs[result.table].attempt
             ]  # fmt: skip
             read, quarantined = (found[0].rows_read, found[0].rows_quarantined) if found else (0, 0)
@@ -291,14 +329,24 @@ class _Copy:
         tally.rows_read += read
         tally.rows_quarantined += quarantined
         if tally.complete:
-            self._finish(target, result.table)
+            self._finish(result.table)
+        if len(self.whole) >= TOGETHER:
+            self._tell_done(target)
 
-    def _finish(self, target: base.Session, table: str) -> None:
-        if table in self.finished:
+    def _finish(self, table: str) -> None:
+        if table not in self.finished:
+            self.finished.add(table)
+            self.whole_since = self.whole_since if self.whole else time.monotonic()
+            self.whole.append(table)
+
+    def _tell_done(self, target: base.Session) -> None:
+        """Journal the tables that are whole in the target; where this is not reached, a resume finds them so."""
+        if not self.whole:
             return
-        self.finished.add(table)
-        digest = hashlib.blake2b(digest_size=16)
-        for applied in self.book.applied(target, table):
-            if applied.number != ledger.AFTER_LOAD and applied.attempt == self.jobs[table].attempt:
-                digest.update(f"{applied.number} {applied.rows_read} {applied.checksum}\n".encode())
-        self.watch.done(self.jobs[table], self.tallies[table], digest.hexdigest())
+        tables, self.whole = self.whole, []
+        digests = {table: hashlib.blake2b(digest_size=16) for table in tables}
+        with sides.told("target", self.crew.target.name):
+            for a in self.book.applied(target, tables):
+                if a.number != ledger.AFTER_LOAD and a.attempt == self.jobs[a.table].attempt:
+                    digests[a.table].update(f"{a.number} {a.rows_read} {a.checksum}\n".encode())
+        self.watch.done({table: (self.tallies[table], digests[table].hexdigest()) for table in tables})
