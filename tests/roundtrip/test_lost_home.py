@@ -85,7 +85,7 @@ def test_a_migration_that_stopped_half_way_is_finished_from_a_new_home_and_no_ro
     sensei: fix_sensei.Sensei, source: Path, pg_db: servers.Database
 ) -> None:
     move = plan(sensei, source, pg_db)
-    move.start(crash_at="journal:step_done:copy:after:2")
+    move.start(crash_at="journal:step_done:copy:before")
     lose_home(sensei, pg_db)
     (found,) = recovered(sensei, move.id)
     assert found["status"] == "paused"
@@ -118,7 +118,7 @@ def test_the_old_home_can_not_go_on_once_a_new_one_has_taken_over(
     sensei: fix_sensei.Sensei, source: Path, pg_db: servers.Database
 ) -> None:
     move = plan(sensei, source, pg_db)
-    move.start(crash_at="journal:step_done:copy:after:2")
+    move.start(crash_at="journal:step_done:copy:before")
     old = sensei.home
     new_home(sensei, pg_db)
     recovered(sensei)
@@ -129,7 +129,7 @@ def test_the_old_home_can_not_go_on_once_a_new_one_has_taken_over(
 
 
 @pytest.mark.parametrize(
-    "point", ["journal:created:after", "journal:step_done:create_table:after:2", "journal:transition:after:2"]
+    "point", ["journal:created:after", "journal:step_done:fingerprint:after", "journal:transition:after:2"]
 )
 def test_a_recovery_that_is_cut_off_is_finished_by_the_same_command(
     point: str, sensei: fix_sensei.Sensei, source: Path, pg_db: servers.Database
