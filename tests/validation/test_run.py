@@ -135,3 +135,17 @@ def test_reports_are_kept_and_exported_and_an_edited_one_is_refused(shop: moves.
     refused = shop.sensei("validations", "report", shop.id, json=True, expect=4).data["error"]
     assert refused["code"] == "tamper_found"
     assert shop.sensei("validations", "report", shop.id, "--run", "7", json=True, expect=2)
+
+
+@pytest.mark.parametrize("shop", [("sqlite", "postgres")], indirect=True, ids="-".join)
+def test_rows_in_quarantine_are_told_and_fail_nothing(shop: moves.Move) -> None:
+    # Written after the plan was made, as text in a column of numbers, which only this source holds.
+    small_shop.run(shop.source, "INSERT INTO orders (id, customer, total, placed) VALUES (7, 1, 'many', NULL)")
+    shop.start()
+    assert len(shop.quarantine()) == 1
+    found = shop.sensei("validations", "run", shop.id, json=True).data
+    assert found["status"] == "validated"
+    (failure,) = found["failures"]
+    assert (failure["perspective"], failure["severity"], failure["cause"]) == ("data", "warning", "source_data_issue")
+    assert "Clean source and retry" in failure["recommended_action"]
+    assert "1 rows are in quarantine" in found["perspectives"]["data"]["summary"]

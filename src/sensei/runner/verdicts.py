@@ -214,11 +214,26 @@ class Progress:
             self._done, self._began, self._last = {}, time.monotonic(), 0.0
         if time.monotonic() - self._last < 0.2 and done < total:
             return
-        if perspective is model.Perspective.DATA and table:
+        self._last = time.monotonic()
+        if perspective is not model.Perspective.DATA:
+            self.desk.screen.progress(self._share(table, done, total))
+            return
+        if table:
             self.tables[table] = max(self.tables.get(table, 0), total)
             self._done[table] = done
-        self._last = time.monotonic()
         self.desk.screen.progress(self.data(table))
+
+    def _share(self, table: str, done: int, total: int) -> dict[str, Any]:
+        """Return the progress of a perspective that goes from table to table."""
+        return {
+            "percent": round(100.0 * done / total, 1) if total else 0.0,
+            "rows_copied": 0,
+            "rows_total": 0,
+            "tables": [],
+            "rate": 0,
+            "eta_seconds": 0,
+            "current": f"validating: {self._perspective} {table}".rstrip(),
+        }
 
     def data(self, table: str) -> dict[str, Any]:
         """Return the progress in the form in which a run's is shown."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ _STYLE = """
 body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
 main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2.25rem 0 .75rem; }
-p { margin: .25rem 0; } .soft { color: var(--soft); }
+p { margin: .25rem 0; overflow-wrap: anywhere; } .chart { margin-top: 1.2rem; } .soft { color: var(--soft); }
 code { font: .9em/1.4 ui-monospace, monospace; background: var(--card); padding: .1em .35em; border-radius: 4px;
   overflow-wrap: anywhere; }
 .mark { display: inline-block; padding: .05rem .55rem; border-radius: 1rem; border: 1px solid; font-size: .85rem;
@@ -97,10 +98,13 @@ def _failures(found: Mapping[str, Any]) -> Iterable[str]:
         return
     yield f"<h2>Failures: {len(found['failures'])}</h2>"
     counts: dict[str, int] = {}
+    critical = set()
     for failure in found["failures"]:
         name = failure["table"] or "all"
         counts[name] = counts.get(name, 0) + 1
-    yield _bars("Failures by table", [(name, float(n), "failed") for name, n in _largest(counts)], "")
+        critical |= {name} if failure["severity"] == "critical" else set()
+    bars = [(name, float(n), "failed" if name in critical else "warning") for name, n in _largest(counts)]
+    yield _bars("Failures by table", bars, "")
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for failure in found["failures"]:
         issue = advice.TREE[model.Cause(failure["cause"])][0]
@@ -112,9 +116,15 @@ def _failures(found: Mapping[str, Any]) -> Iterable[str]:
         )
         yield (
             f'<div class="card"><h3>{_text(issue)}</h3><p>{_text(words)}</p>'
-            + (f"<p>next: <code>{_text(command)}</code></p>" if command else "")
+            + (f"<p>next: {_commands(command)}</p>" if command else "")
             + f"<ul>{listed}</ul></div>"
         )
+
+
+def _commands(text: str) -> str:
+    """Set each command apart from the words between them."""
+    parts = re.split(r"(, then: |; for a few rows: |, or: )", text)
+    return "".join(_text(p) if n % 2 else f"<code>{_text(p)}</code>" for n, p in enumerate(parts))
 
 
 def _tables(found: Mapping[str, Any]) -> Iterable[str]:
@@ -194,7 +204,7 @@ def _bars(title: str, bars: Sequence[tuple[str, float, str]], unit: str) -> str:
         )
     parts.append("</svg>")
     more = f'<p class="soft">and {len(bars) - _BARS} more</p>' if len(bars) > _BARS else ""
-    return f'<p class="soft">{_text(title)}</p>' + "".join(parts) + more
+    return f'<p class="soft chart">{_text(title)}</p>' + "".join(parts) + more
 
 
 def _table(

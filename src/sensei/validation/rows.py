@@ -47,7 +47,7 @@ def check(scoped: scope.Scope) -> model.Outcome:
     share = compared / total if total else 1.0
     apart = sum(not d.same for d in decided)
     summary = f"{compared:,} of {total:,} rows of {len(decided)} tables compared ({share:.0%})"
-    summary += f": {apart} tables differ" if apart else ": no difference"
+    summary += f": {apart} {'table differs' if apart == 1 else 'tables differ'}" if apart else ": no difference"
     held_back = sum(d.quarantined for d in decided)
     if held_back:
         summary += f"; {held_back:,} rows are in quarantine"

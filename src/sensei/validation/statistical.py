@@ -41,7 +41,7 @@ def check(scoped: scope.Scope) -> model.Outcome:
     unmeasured: list[str] = []
     facts: dict[str, Any] = {}
     with scoped.both() as ends:
-        for pair in scoped.comparable():
+        for n, pair in enumerate(scoped.comparable(), 1):
             scoped.pause()
             unit = f"{_PERSPECTIVE}:{pair.id}"
             known = scoped.memory.get(unit)
@@ -54,7 +54,7 @@ def check(scoped: scope.Scope) -> model.Outcome:
             facts[pair.id] = known["facts"]
             unmeasured += known["unmeasured"]
             failures += [_failure(scoped, pair, says) for says in known["differences"]]
-            scoped.progress(_PERSPECTIVE, pair.id, measured, rows)
+            scoped.progress(_PERSPECTIVE, pair.id, n, len(scoped.comparable()))
     share = measured / rows if rows else 1.0
     summary = f"{columns} columns of {len(scoped.comparable())} tables over {measured:,} rows ({share:.0%} of all)"
     summary += scoped.left_out()

@@ -43,8 +43,8 @@ def check(scoped: scope.Scope) -> model.Outcome:
         )
         there = {t.name: t for t in target[0].tables}
         found: list[Found] = []
-        for planned in plan.tables:
-            scoped.progress(_PERSPECTIVE, planned.id, 0, 0)
+        for n, planned in enumerate(plan.tables, 1):
+            scoped.progress(_PERSPECTIVE, planned.id, n, len(plan.tables))
             table = there.get(planned.target.name)
             if table is None:
                 found.append(Found(planned.id, _CRITICAL, f"the table {planned.target.name} is gone", "table"))
