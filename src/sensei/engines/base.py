@@ -362,6 +362,7 @@ class Digest:
     rows: int
     checksum: str  #: md5 of their lines (`catalog.digestline`), joined; "" of no rows
     last: KeyValue | None = None  #: key of the last of them
+    bytes: int = 0  #: of their lines
 
 
 class Digests(Protocol):

@@ -31,15 +31,15 @@ class Digests:
         if end is not None and spec.upper is not None and _after(end, spec.upper):
             end = spec.upper
         read = base.ReadSpec(spec.table, spec.columns, spec.key, spec.lower, end if end is not None else spec.upper)
-        digest, rows, last = hashlib.md5(), 0, b""
+        digest, rows, size = hashlib.md5(), 0, 0
         for line in _lines(self._rows, session, read, form):
             last = _line(line, spec)
             digest.update((digestline.ROW if rows else b"") + last)
-            rows += 1
+            rows, size = rows + 1, size + len(last)
         if not rows:
             return base.Digest(0, "")
         # The range may have had fewer rows than the limit before its own end, and then that is where it ends.
-        return base.Digest(rows, digest.hexdigest(), end if end is not None and rows >= limit else None)
+        return base.Digest(rows, digest.hexdigest(), end if end is not None and rows >= limit else None, size)
 
     def buckets(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sensei import errors
+from sensei.catalog import digestline, types
 from sensei.engines import base
 from sensei.transfer import copier
 from sensei.validation import model, plain, rowset, spread, values
@@ -150,27 +151,44 @@ def ranged(spec: base.ReadSpec, lower: base.KeyValue | None, upper: base.KeyValu
 
 
 def limit_of(unit: Unit) -> int:
-    """Return how many rows a block has."""
+    """Return how many rows a block has, as far as is known before the first one."""
     width = unit.pair.width
-    return max(100, min(unit.block_rows, BLOCK_BYTES // width)) if width else unit.block_rows
+    return max(1, min(unit.block_rows, BLOCK_BYTES // width)) if width else unit.block_rows
 
 
 def _ordered(both: _Sides, unit: Unit) -> rowset.Tally:
+    """Compare along the key; where a block is more than a server puts into one value, in smaller ones."""
+    limit = limit_of(unit)
+    while True:
+        try:
+            return _in_blocks(both, unit, limit)
+        except (errors.DataRejected, errors.ServerFailed) as error:
+            if limit == 1 or isinstance(error, errors.Transient | errors.ConnectFailed):
+                raise
+            limit = max(1, limit // 50)
+
+
+def _in_blocks(both: _Sides, unit: Unit, limit: int) -> rowset.Tally:
     comparer = rowset.Comparer(unit.pair, unit.tolerance, unit.samples)
     tally = comparer.tally
-    limit = limit_of(unit)
     lower, done = unit.lower, 0
     waiting: collections.deque[
         tuple[base.KeyValue | None, base.KeyValue | None, base.Digest, concurrent.futures.Future[base.Digest]]
     ]
     waiting = collections.deque()
     closer: list[tuple[base.KeyValue | None, base.KeyValue | None]] = []
+    few: list[bool] = []
+    # Large values are stood for by their hash, so that a block does not tell what its rows would take to hold.
+    wide = any(digestline.may_be_large(c.type) and c.type.kind in _WIDE for c in unit.pair.columns)
+    small = not wide or 0 < unit.pair.width * limit <= BLOCK_BYTES * 4
 
     def settle() -> None:
         start, end, here, answer = waiting.popleft()
         there = answer.result()
         if (here.rows, here.checksum) != (there.rows, there.checksum):
             closer.append((start, end))
+            # The target may have had more than was asked for.
+            few.append(there.rows <= here.rows and small)
             return
         tally.rows_source += here.rows
         tally.rows_target += there.rows
@@ -184,6 +202,8 @@ def _ordered(both: _Sides, unit: Unit) -> rowset.Tally:
             raise NotNumbers
         more = here.rows >= limit
         end = here.last if more else unit.upper
+        if here.bytes > BLOCK_BYTES:
+            limit = max(1, BLOCK_BYTES * here.rows // here.bytes)
         if more and unit.blocks != done:
             coming = both.block(0, end, unit.upper, limit)
         waiting.append((lower, end, here, both.block(1, lower, end, here.rows + 1)))
@@ -194,8 +214,9 @@ def _ordered(both: _Sides, unit: Unit) -> rowset.Tally:
             break
     while waiting:
         settle()
-    for start, stop in joined(closer):
-        _look_closer(both, comparer, start, stop)
+    ranges = joined(closer)
+    for n, (start, stop) in enumerate(ranges):
+        _look_closer(both, comparer, start, stop, few=len(ranges) == len(closer) and few[n])
     return tally
 
 
@@ -212,13 +233,17 @@ def joined(
     return found
 
 
+_WIDE = digestline.FREE | {types.Kind.BYTES}
 Keyed = tuple[tuple[int, ...], list[bytes]]
 
 
 def _look_closer(
-    both: _Sides, comparer: rowset.Comparer, lower: base.KeyValue | None, upper: base.KeyValue | None
+    both: _Sides, comparer: rowset.Comparer, lower: base.KeyValue | None, upper: base.KeyValue | None, few: bool
 ) -> None:
-    """Walk through both sides' rows of a range in key order; memory is bounded by the rows of one key."""
+    """Walk through both sides' rows of a range in key order; memory is bounded by the rows of one key.
+
+    `few`: the range is one block on both sides. It is then held, and what is the same on both is passed over at once.
+    """
     tally = comparer.tally
     counts = [0, 0]
 
@@ -227,8 +252,14 @@ def _look_closer(
             counts[at] += 1
             yield line
 
+    sides: list[Iterator[bytes]] = [lines(0), lines(1)]
+    if few:
+        held = [collections.Counter(one) for one in sides]
+        alone = (held[0] - held[1], held[1] - held[0])
+        # Lines stand in the order in which they were met: that of the key.
+        sides = [one.elements() for one in alone]
     key = [comparer.names.index(c) for c in comparer.key]
-    here, there = (_by_key(comparer, key, lines(at)) for at in (0, 1))
+    here, there = (_by_key(comparer, key, one) for one in sides)
     a, b = next(here, None), next(there, None)
     while a is not None or b is not None:
         if b is None or (a is not None and a[0] < b[0]):
@@ -249,7 +280,6 @@ def _look_closer(
 def _by_key(comparer: rowset.Comparer, key: Sequence[int], lines: Iterator[bytes]) -> Iterator[Keyed]:
     """Yield the rows of one key after another."""
     last = max(key) + 1
-    width = len(comparer.names)
 
     def of(line: bytes) -> tuple[int, ...]:
         try:
@@ -264,6 +294,5 @@ def _by_key(comparer: rowset.Comparer, key: Sequence[int], lines: Iterator[bytes
         except ValueError:
             raise NotNumbers from None
 
-    assert width
     for named, rows in itertools.groupby(lines, of):
         yield named, list(rows)

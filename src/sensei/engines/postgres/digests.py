@@ -31,13 +31,14 @@ class Digests:
         keys = [ddl.quote(c) for c in spec.key.columns]
         named = ", ".join(f"{k} AS k{n}" for n, k in enumerate(keys))
         # Rows come from the inner query in its order, and are aggregated in it.
-        last = ["max(k0)"] if len(keys) == 1 else [f"(array_agg(k{n}))[count(*)]" for n in range(len(keys))]
-        ((found, checksum, *key),) = session.rows(
-            f"SELECT count(*), md5(string_agg(l, chr(10))), {', '.join(last)} FROM (SELECT {line} AS l, {named}"
-            f" FROM {rows.source_of(session, spec.table)}{where} ORDER BY {', '.join(keys)} LIMIT {int(limit)}) s",
+        last = ["max(k0)", *(f"(array_agg(k{n}))[count(*)]" for n in range(1, len(keys)))]
+        ((found, checksum, size, *key),) = session.rows(
+            f"SELECT count(*), md5(string_agg(l, chr(10))), octet_length(string_agg(l, chr(10))), {', '.join(last)}"
+            f" FROM (SELECT {line} AS l, {named} FROM {rows.source_of(session, spec.table)}{where}"
+            f" ORDER BY {', '.join(keys)} LIMIT {int(limit)}) s",
             params,
         )
-        return base.Digest(int(found), checksum or "", tuple(int(k) for k in key) if found else None)
+        return base.Digest(int(found), checksum or "", tuple(int(k) for k in key) if found else None, size or 0)
 
     def buckets(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int

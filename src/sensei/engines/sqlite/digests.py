@@ -52,7 +52,7 @@ class Digests:
         else:
             (found,) = _rows(mine, f"SELECT {', '.join(keys)}{tail} LIMIT 1 OFFSET ?", params, count - 1)
         raw = text if isinstance(text, bytes) else text.encode()
-        return base.Digest(count, hashlib.md5(raw).hexdigest(), found)
+        return base.Digest(count, hashlib.md5(raw).hexdigest(), found, len(raw))
 
     def buckets(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int
