@@ -18,6 +18,9 @@ AW_SCHEMAS = ["humanresources", "person", "production", "purchasing", "sales"]
 DIRECTIONS = [
     *(("chinook", s, t) for s in ("sqlite", "postgres") for t in ("sqlite", "postgres")),
     *((d, "postgres", t) for d in ("pagila", "adventureworks") for t in ("sqlite", "postgres")),
+    ("pagila", "postgres", "mysql"),
+    ("chinook", "sqlite", "mysql"),
+    *(("sakila", "mysql", t) for t in ("mysql", "postgres", "sqlite")),
 ]
 
 
@@ -26,12 +29,14 @@ def test_a_clean_move_of_a_sample_database_shows_no_difference(
     sensei: fix_sensei.Sensei,
     pg_dataset: Callable[[str], servers.Database],
     sqlite_dataset: Callable[[str], Path],
+    mysql_dataset: Callable[[str], servers.MysqlDatabase],
     maker: ends.Maker,
     name: str,
     source: str,
     target: str,
 ) -> None:
-    here: ends.End = sqlite_dataset(name) if source == "sqlite" else pg_dataset(name)
+    load = {"sqlite": sqlite_dataset, "postgres": pg_dataset, "mysql": mysql_dataset}[source]
+    here: ends.End = load(name)  # type: ignore[operator]
     there = maker(target)()
     schemas = AW_SCHEMAS if name == "adventureworks" else None
     move = moves.plan_move(sensei, here, there, schemas=schemas)

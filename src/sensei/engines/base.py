@@ -370,7 +370,7 @@ class Digests(Protocol):
 
     A line is made of canonical texts in the form `catalog.digestline` says. Two equal checksums prove rows equal; two
     different ones only ask for a closer look, since a server may have to spell one value in its own way.
-    `form` TEXT means canonical texts; any other form that the rows could travel in, values as this engine stores them.
+    `form` VALUES or NATIVE means values as this engine stores them, for two ends of one engine; TEXT canonical texts.
     """
 
     def sorts_as_number(self, native: str) -> bool:

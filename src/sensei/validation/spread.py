@@ -41,7 +41,7 @@ def compare(both: units.Sides, unit: units.Unit) -> rowset.Tally:
         tally.rows_compared += a[0]
     width = max(pair.width, 64 * len(names))
     # Where two spellings may mean one value, or where values do not travel as text, the servers' buckets are not ours.
-    meant = both.form is not base.Form.TEXT or any(values.may_be_spelled_twice(pair.columns[n]) for n in key)
+    meant = both.form is base.Form.VALUES or any(values.may_be_spelled_twice(pair.columns[n]) for n in key)
     if meant and differing:
         differing = [(at, max(tally.rows_source, tally.rows_target) // number + 1) for at in range(number)]
     for group in _groups(differing, max(1, _HELD // width)):

@@ -72,7 +72,7 @@ class _Sides:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         pair = unit.pair
-        self.form = base.Form.VALUES if pair.own and _gives_values(unit.source) else base.Form.TEXT
+        self.form = _own_form(unit.source) if pair.own else base.Form.TEXT
         targets = not unit.target.engine.capabilities.enforced_types
         columns = [c for c in pair.columns if not c.lossy]
         key = pair.key
@@ -141,8 +141,10 @@ _WHOLE = base.ChunkKey("whole")
 Sides = _Sides
 
 
-def _gives_values(end: sides.Side) -> bool:
-    return base.Form.VALUES in end.engine.capabilities.reads
+def _own_form(end: sides.Side) -> base.Form:
+    """Return the form in which an engine's values compare as it stores them; binary ones do as text."""
+    reads = end.engine.capabilities.reads
+    return next((f for f in reads if f in (base.Form.VALUES, base.Form.NATIVE)), base.Form.TEXT)
 
 
 def ranged(spec: base.ReadSpec, lower: base.KeyValue | None, upper: base.KeyValue | None) -> base.ReadSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.mysql import ddl, fence, introspect, names, rows, session, survey, undo
+from sensei.engines.mysql import ddl, digests, fence, introspect, names, rows, session, survey, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=False,
@@ -55,6 +55,7 @@ def engine() -> base.Engine:
         ddl=ddl.DDL(),
         undo=undo.Undo(),
         rows=rows.Rows(),
+        digests=digests.Digests(),
         survey=survey.Survey(),
         ledger_prefix=names.OWN_PREFIX,
         ledger_words=LEDGER_WORDS,
