@@ -18,7 +18,7 @@ from sensei.validation import model
 TABLES = ("numbered", "pairs", "named", "bare")
 _COLUMNS = """
     {key}, price numeric(12,4), big {big}, f double precision, first varchar(60), second varchar(60),
-    note text, blob {bytes}, at timestamp, flag boolean, n bigint
+    note text, bin {bytes}, at {moment}, flag boolean, n bigint
 """
 _KEYS = {
     "numbered": "id {whole} PRIMARY KEY",
@@ -28,8 +28,30 @@ _KEYS = {
 }
 _ENDS = {"pairs": ", PRIMARY KEY (a, b)"}
 _WORDS = {
-    "postgres": {"bytes": "bytea", "big": "numeric(30,6)", "whole": "integer", "true": "true", "false": "false"},
-    "sqlite": {"bytes": "blob", "big": "numeric text(30,6)", "whole": "integer", "true": "1", "false": "0"},
+    "postgres": {
+        "bytes": "bytea",
+        "moment": "timestamp",
+        "big": "numeric(30,6)",
+        "whole": "integer",
+        "true": "true",
+        "false": "false",
+    },
+    "sqlite": {
+        "bytes": "blob",
+        "moment": "timestamp",
+        "big": "numeric text(30,6)",
+        "whole": "integer",
+        "true": "1",
+        "false": "0",
+    },
+    "mysql": {
+        "bytes": "blob",
+        "moment": "datetime(6)",
+        "big": "numeric(30,6)",
+        "whole": "integer",
+        "true": "1",
+        "false": "0",
+    },
 }
 ROWS = 300
 
@@ -38,7 +60,7 @@ def _blob(engine: str, value: bytes) -> str:
     return f"'\\x{value.hex()}'" if engine == "postgres" else f"x'{value.hex()}'"
 
 
-def _fill(engine: str) -> str:
+def _fill(engine: str) -> list[str]:
     words = _WORDS[engine]
     statements = []
     for table in TABLES:
@@ -53,7 +75,7 @@ def _fill(engine: str) -> str:
                 f" {_blob(engine, bytes([n % 256, 7]))}, '2024-05-{n % 28 + 1:02} 10:00:00', {flag}, {n * 1000})"
             )
         statements.append(f"INSERT INTO {table} VALUES {', '.join(rows)}")
-    return ";\n".join(statements)
+    return statements
 
 
 @dataclass(frozen=True)
@@ -66,19 +88,20 @@ class Damage:
     kind: str  #: "other": it has no name, and is found all the same
 
 
-def _damages(engine: str) -> list[Damage]:
+def _damages(source: str, engine: str) -> list[Damage]:
     words = _WORDS[engine]
+    truth = "other" if source == "mysql" else "negated"  # a boolean is a small number there
     return [
-        Damage(2, "blob", _blob(engine, bytes([3, 7])), "one_bit"),
+        Damage(2, "bin", _blob(engine, bytes([3, 7])), "one_bit"),
         Damage(3, "first", "'First 2'", "one_bit"),
-        Damage(4, "first", "first || ' '", "trailing_blanks"),
+        Damage(4, "first", "'First 4 '", "trailing_blanks"),
         Damage(50, "price", "50.12", "rounded"),
         Damage(51, "big", "'5112345678901234.12'", "rounded"),
         Damage(52, "at", "'2024-05-25 11:00:00'", "shifted"),
         Damage(53, "note", "NULL", "null_for_empty"),
         Damage(54, "first", "upper(first)", "case"),
         Damage(55, "second", "'Second'", "cut"),
-        Damage(57, "flag", words["false"], "negated"),
+        Damage(57, "flag", "0" if source == "mysql" else words["false"], truth),
         Damage(58, "price", "-price", "negated"),
         Damage(59, "f", "59.50000000000001", "other"),
         Damage(60, "n", "NULL", "null_for_value"),
@@ -109,11 +132,16 @@ class Shop:
         return {t: (d.missing, d.extra, d.different) for t, d in self.found(**how).items()}
 
 
-@pytest.fixture(params=[(s, t) for s in ("postgres", "sqlite") for t in ("postgres", "sqlite")], ids="-".join)
+PAIRS = [(s, t) for s in _WORDS for t in _WORDS]
+
+
+@pytest.fixture(params=PAIRS, ids="-".join)
 def shop(request: pytest.FixtureRequest, sensei: fix_sensei.Sensei, maker: ends.Maker) -> Shop:
     source, target = (maker(engine)() for engine in request.param)
-    ends.run(source, _fill(request.param[0]))
-    move = moves.plan_move(sensei, source, target)
+    for statement in _fill(request.param[0]):
+        ends.run(source, statement)
+    schema = "public" if request.param[1] == "postgres" else None
+    move = moves.plan_move(sensei, source, target, schema=schema)
     move.start()
     found = Shop(move, target)
     found.run("CREATE TABLE kept_{table} AS SELECT * FROM {table}")
@@ -135,11 +163,11 @@ def test_every_kind_of_damage_is_found_in_every_kind_of_table_and_called_by_its_
 
 def _values(shop: Shop) -> None:
     """One value in each of many rows, one row lost, and two columns of one row swapped, all at once."""
-    damages = _damages(ends.engine(shop.target))
+    damages = _damages(ends.engine(shop.move.source), ends.engine(shop.target))
     for d in damages:
         shop.run(f"UPDATE {{table}} SET {d.column} = {d.value} WHERE n = {d.n * 1000}")
     shop.run("DELETE FROM {table} WHERE n = 77000")
-    shop.run("UPDATE {table} SET first = second, second = first WHERE n = 88000")
+    shop.run("UPDATE {table} SET first = 'Second 88', second = 'First 88' WHERE n = 88000")
     changed = len(damages) + 1
     for rows in BLOCKS:
         for table, found in shop.found(block_rows=rows).items():
@@ -209,7 +237,8 @@ def _whole_columns(shop: Shop) -> None:
 
 def _moved_on(shop: Shop) -> None:
     """A source that was written since is told from a target that is wrong."""
-    ends.run(shop.move.source, "UPDATE numbered SET first = 'new' WHERE n = 77000; DELETE FROM named WHERE n = 5000")
+    ends.run(shop.move.source, "UPDATE numbered SET first = 'new' WHERE n = 77000")
+    ends.run(shop.move.source, "DELETE FROM named WHERE n = 5000")
     ends.run(shop.target, "UPDATE pairs SET first = 'wrong' WHERE n = 77000")
     found = shop.found()
     assert {t: d.cause for t, d in found.items()} == {
@@ -223,5 +252,5 @@ def _moved_on(shop: Shop) -> None:
 
 
 def _names(table: str) -> list[str]:
-    text = _COLUMNS.format(key=_KEYS[table].format(whole=""), bytes="", big="")
+    text = _COLUMNS.format(key=_KEYS[table].format(whole=""), bytes="", big="", moment="")
     return [part.split()[0] for part in text.replace("(12,4)", "").split(",")]
