@@ -59,9 +59,9 @@ class Comparer:
         self._awaited_whole: collections.Counter[tuple[str | None, ...]] = collections.Counter()
         for row in pair.quarantined:
             if set(row.key) == set(self.key):
-                self._awaited[tuple(row.key[c] for c in self.key)] += 1
+                self._awaited[tuple(_bare(row.key[c]) for c in self.key)] += 1
             else:
-                self._awaited_whole[tuple(row.row.get(c) for c in self.names)] += 1
+                self._awaited_whole[tuple(_bare(row.row.get(c)) for c in self.names)] += 1
 
     def rows(self, source: Sequence[bytes], target: Sequence[bytes]) -> None:
         """Take into account the rows of one key, as lines of canonical text; both sides' counts are kept elsewhere."""
