@@ -392,16 +392,16 @@ class Ledger(ledger_attempts.Attempts):
             ],
         )
 
-    def applied(self, session: base.Session, tables: Sequence[str] | None = None) -> list[Applied]:
-        """Return every chunk, of some tables or of all, that is in the target: of no attempt that was taken back."""
+    def applied(self, session: base.Session, *tables: str) -> list[Applied]:
+        """Return the chunks, of these tables or of all, that are in the target: of no attempt that was taken back."""
         at = self.attempts(session)
-        return [a for a in self.ever_applied(session, tables) if a.attempt == at.get(a.table, 1)]
+        return [a for a in self.ever_applied(session, *tables) if a.attempt == at.get(a.table, 1)]
 
-    def ever_applied(self, session: base.Session, tables: Sequence[str] | None = None) -> list[Applied]:
+    def ever_applied(self, session: base.Session, *tables: str) -> list[Applied]:
         """Return every chunk that ever was in the target, with those that were taken back."""
         where, params = "migration = ?", [self.migration]
-        if tables is not None:
-            where = f"{where} AND table_name IN ({', '.join('?' * len(tables)) or 'NULL'})"
+        if tables:
+            where = f"{where} AND table_name IN ({', '.join('?' * len(tables))})"
             params += tables
         return [
             Applied(str(t), int(a), int(n), int(read), int(q), str(form), str(checksum))

@@ -319,7 +319,7 @@ class _Copy:
         tally = self.tallies[result.table]
         if result.applied_before:
             found = [
-                a for a in self.book.applied(target, [result.table])
+                a for a in self.book.applied(target, result.table)
                 if a.number == result.number and a.attempt == self.jobs[result.table].attempt
             ]  # fmt: skip
             read, quarantined = (found[0].rows_read, found[0].rows_quarantined) if found else (0, 0)
@@ -346,7 +346,7 @@ class _Copy:
         tables, self.whole = self.whole, []
         digests = {table: hashlib.blake2b(digest_size=16) for table in tables}
         with sides.told("target", self.crew.target.name):
-            for a in self.book.applied(target, tables):
+            for a in self.book.applied(target, *tables):
                 if a.number != ledger.AFTER_LOAD and a.attempt == self.jobs[a.table].attempt:
                     digests[a.table].update(f"{a.number} {a.rows_read} {a.checksum}\n".encode())
         self.watch.done({table: (self.tallies[table], digests[table].hexdigest()) for table in tables})
