@@ -9,6 +9,7 @@ from sensei import catalog, errors
 from sensei.engines import base
 from sensei.engines.mysql.session import MysqlSession
 
+#: Character sets whose bytes are those of UTF-8. A column in ascii may hold others, which no target takes for text.
 UTF8 = frozenset({"utf8mb4", "utf8mb3", "utf8", "ascii"})
 GEOMETRIES = frozenset(
     {
@@ -16,6 +17,8 @@ GEOMETRIES = frozenset(
         "geometrycollection", "geomcollection",
     }
 )  # fmt: skip
+#: Character sets in which whatever a column takes is characters.
+WHOLE = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ucs2", "utf16", "utf16le", "utf32"})
 INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "year"})
 TIMES = frozenset({"time", "datetime", "timestamp"})
 BLOBS = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})

@@ -13,6 +13,7 @@ from sensei.engines.mysql.session import MysqlSession
 
 Kind = types.Kind
 
+_TAKES_ANY_TEXT = frozenset({Kind.TEXT, Kind.BYTES, Kind.ANY, Kind.NATIVE})
 _REFUSED = "sensei-refuses"
 _REFUSAL = re.compile(rf"'{_REFUSED} (\d+): (.*)", re.DOTALL)
 _MISFIT = rowtext.MISFIT.encode()
@@ -48,6 +49,8 @@ class Lines:
     def __init__(self, blocks: Iterable[base.Block], columns: int, spec: base.LoadSpec) -> None:
         self.blocks, self.columns, self.spec = blocks, columns, spec
         self.rows = 0
+        #: Some column takes any text, so that a misfit in it has to be found here.
+        self.loose = any(type.kind in _TAKES_ANY_TEXT for _, type in spec.columns)
 
     def __iter__(self) -> Iterator[bytes]:
         waiting: list[bytes] = []
@@ -55,8 +58,11 @@ class Lines:
             if not isinstance(block, bytes):
                 raise errors.Fault("MySQL was handed rows as values")
             end = block.rfind(b"\n") + 1
+            if end == len(block) and not waiting:
+                yield self._checked(block)
+                continue
             if end:
-                yield self._checked(b"".join((*waiting, block[:end])) if waiting else block[:end])
+                yield self._checked(b"".join((*waiting, memoryview(block)[:end])))
                 waiting = []
             if end < len(block):
                 waiting.append(block[end:])
@@ -65,12 +71,13 @@ class Lines:
 
     def _checked(self, block: bytes) -> bytes:
         self.rows += block.count(b"\n")
-        if _MISFIT in block:
+        if self.loose and _MISFIT in block:
             # Made loud by one field too many, which the server passes over in silence where it is empty.
             for line in block[:-1].split(b"\n"):
                 if _MISFIT in line and line.count(b"\t") != self.columns - 1:
                     raise errors.DataRejected(f"a value does not conform to its type: {line[:200]!r}")
-        if b"\\v" in block or b"\\f" in block:
+        # One byte is looked for first: it is found several times as fast as two.
+        if b"\\" in block and (b"\\v" in block or b"\\f" in block):
             return _LETTERS.sub(lambda m: _BYTES[m[1]], block)
         return block
 

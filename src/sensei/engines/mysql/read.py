@@ -14,10 +14,9 @@ from sensei.engines.mysql.session import MysqlSession
 
 BLOCK = 256 * 1024
 
-# They part fields and rows until the block is escaped: rarer in texts than tabs and newlines are.
-_FIELD, _ROW = b"\x1f", b"\x1e"
+# They part fields and rows until the block is escaped: no text in UTF-8 has them.
+_FIELD, _ROW = b"\xff", b"\xfe"
 _TO_COPY = bytes.maketrans(_FIELD + _ROW, b"\t\n")
-_SPECIAL = b"\\\t\n\r\b\v\f"
 _ESCAPES = tuple((c.encode(), rowtext.escape(c).encode()) for c in "\\\t\n\r\b\v\f")
 
 
@@ -47,8 +46,8 @@ def _blocks(mine: MysqlSession, spec: base.ReadSpec, own: bool) -> Iterator[byte
         sql = render.plain(column) if own else render.canonical(column, each.type, marks)
         columns.append(f"IF({names.quote(column.name)} IS NULL, {null}, {sql})" if column.nullable else sql)
     tail = _tail(mine, known, spec)
-    # Binary: the bytes of text go through as they are, and collations need not agree.
-    join = f"SELECT CONCAT_WS(_binary x'1f', {', '.join(columns)}){tail}"
+    # Cast, not merely marked, as binary: the bytes of text go through as they are, and collations need not agree.
+    join = f"SELECT CONCAT_WS(CAST(x'ff' AS BINARY), {', '.join(columns)}){tail}"
     done = 0
     waiting: list[bytes] = []
     size = 0
@@ -76,18 +75,15 @@ def _blocks(mine: MysqlSession, spec: base.ReadSpec, own: bool) -> Iterator[byte
 
 
 def _escaped(lines: list[bytes], columns: int, marks: render.Marks) -> bytes | None:
-    """Turn rows into COPY text, or None where a separator of ours is also in the data."""
-    rows = len(lines)
+    """Turn rows into COPY text, or None where bytes that are no UTF-8 look like a separator of ours."""
     joined = _ROW.join(lines) + _ROW
-    block = joined.translate(_TO_COPY, _SPECIAL)
-    # Separators in the data can only add to those that are ours.
-    if block.count(b"\t") != rows * (columns - 1) or block.count(b"\n") != rows:
-        return None
-    if len(block) != len(joined):
-        for special, escape in _ESCAPES:
-            if special in joined:
-                joined = joined.replace(special, escape)
-        block = joined.translate(_TO_COPY)
+    for special, escape in _ESCAPES:
+        # Looking for one byte is next to nothing, and most blocks hold none of them.
+        if special in joined:
+            joined = joined.replace(special, escape)
+    block = joined.translate(_TO_COPY)
+    if block.count(b"\t") != len(lines) * (columns - 1) or (columns == 1 and block.count(b"\n") != len(lines)):
+        return None  # a row too many shows by its fields, but where it has only one
     return marks.settled(block)
 
 

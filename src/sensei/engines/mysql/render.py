@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sensei.catalog import floattext, rowtext, types
 from sensei.engines.mysql import names
-from sensei.engines.mysql.facts import BLOBS, GEOMETRIES, UTF8, Column
+from sensei.engines.mysql.facts import BLOBS, GEOMETRIES, UTF8, WHOLE, Column
 
 Kind = types.Kind
 
@@ -88,7 +88,14 @@ _PREFIX = "_binary x'5c78'"
 
 def _text(x: str, column: Column) -> str:
     if column.word in _STRINGS:
-        return x if column.charset in UTF8 else f"CONVERT({x} USING utf8mb4)"
+        if column.charset in UTF8:
+            return x
+        shown = f"CONVERT({x} USING utf8mb4)"
+        if column.charset in WHOLE:
+            return shown
+        # Bytes without a character become question marks. No target takes C0 for text, so that such a row is refused.
+        back = f"CAST(CONVERT({shown} USING {names.quote(column.charset)}) AS BINARY)"
+        return f"IF({back} = CAST({x} AS BINARY), {shown}, CONCAT(_binary x'c0', CAST({x} AS BINARY)))"
     if column.word in ("json", "uuid", "inet4", "inet6"):
         return f"CAST({x} AS CHAR CHARACTER SET utf8mb4)"
     return x
@@ -137,7 +144,9 @@ def whole_values(
     """
     if column.word in BLOBS or column.word in GEOMETRIES:
         return names.quote(column.name), lambda value: b"\\x" + value.hex().encode()
-    sql = plain(column) if own else canonical(column, type, marks)
     if column.word in _STRINGS or column.word == "json":
-        return sql, lambda value: value
+        x = names.quote(column.name)
+        # Binary, or the server would make question marks of what is no character, on the way out.
+        return (f"CONVERT({x} USING binary)" if column.charset in UTF8 else _text(x, column)), lambda value: value
+    sql = plain(column) if own else canonical(column, type, marks)
     return f"CONCAT({sql})", marks.floats

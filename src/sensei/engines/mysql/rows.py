@@ -39,6 +39,15 @@ class Rows:
         if key.kind != "columns":
             return None
         known = facts.of(session, table)
+        while True:
+            found = self._row(session, known, key, after, rows)
+            if found is None or self._is_there(session, known, key, found):
+                return found
+            rows += 1  # bytes that are no characters came as question marks: the next one will do
+
+    def _row(
+        self, session: base.Session, known: facts.Facts, key: base.ChunkKey, after: base.KeyValue | None, rows: int
+    ) -> base.KeyValue | None:
         where, params = read.range_sql(known, key, after, None)
         columns = ", ".join(names.quote(known.column(c).name) for c in key.columns)
         found = session.rows(
@@ -46,6 +55,15 @@ class Rows:
             params,
         )
         return tuple(str(v) if isinstance(v, Decimal) else v for v in found[0]) if found else None
+
+    def _is_there(self, session: base.Session, known: facts.Facts, key: base.ChunkKey, value: base.KeyValue) -> bool:
+        columns = [known.column(c) for c in key.columns]
+        if all(not c.charset or c.charset in facts.WHOLE for c in columns):
+            return True
+        constants = [read.constant(c, v) for c, v in zip(columns, value, strict=True)]
+        where = " AND ".join(f"{names.quote(c.name)} = {sql}" for c, (sql, _) in zip(columns, constants, strict=True))
+        params = [p for _, values in constants for p in values]
+        return bool(session.rows(f"SELECT EXISTS (SELECT 1{read.source(known, key)} WHERE {where})", params)[0][0])
 
     def read(self, session: base.Session, spec: base.ReadSpec, form: base.Form) -> Iterator[base.Block]:
         return read.read(session, spec, form)
