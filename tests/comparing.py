@@ -21,7 +21,7 @@ from sensei.validation import causes, data, model
 def compare(move: moves.Move, **how: Any) -> dict[str, model.Divergence]:
     """Every table's divergence with its cause, by the table's bare name."""
     watch, finished = how.pop("watch", data.Watch()), how.pop("finished", None)
-    with _desk(move) as desk:
+    with at_desk(move) as desk:
         loaded = desk.load(move.id)
         source, target = loaded.sides()
         with target.session() as session:
@@ -32,7 +32,7 @@ def compare(move: moves.Move, **how: Any) -> dict[str, model.Divergence]:
 
 
 @contextlib.contextmanager
-def _desk(move: moves.Move) -> Iterator[desks.Desk]:
+def at_desk(move: moves.Move) -> Iterator[desks.Desk]:
     ours = {"SENSEI_HOME": str(move.sensei.home), servers.PASSWORD_ENV: servers.password()}
     with mock.patch.dict(os.environ, ours), desks.open_desk() as desk:
         yield desk

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+import comparing
 import ends
 import fix_sensei
 import moves
 import small_shop
+from sensei import errors
+from sensei.runner import validate
+from sensei.validation import model, registry, scope
 
 PAIRS = [("postgres", "sqlite"), ("sqlite", "mysql"), ("mysql", "postgres")]
 
@@ -149,3 +154,39 @@ def test_rows_in_quarantine_are_told_and_fail_nothing(shop: moves.Move) -> None:
     assert (failure["perspective"], failure["severity"], failure["cause"]) == ("data", "warning", "source_data_issue")
     assert "Clean source and retry" in failure["recommended_action"]
     assert "1 rows are in quarantine" in found["perspectives"]["data"]["summary"]
+
+
+@pytest.mark.parametrize("shop", FILES, indirect=True, ids="-".join)
+def test_a_run_that_a_server_fails_or_an_operator_stops_goes_on_behind_what_it_has_finished(shop: moves.Move) -> None:
+    shop.start()
+    looked: list[str] = []
+
+    def lost(scoped: scope.Scope) -> model.Outcome:
+        looked.append(scoped.kind)
+        raise errors.ServerFailed("the server went away")
+
+    def stopped(scoped: scope.Scope) -> model.Outcome:
+        raise errors.Paused("asked for")
+
+    with (
+        comparing.at_desk(shop) as desk,
+        mock.patch.dict(registry.CHECKS, {model.Perspective.REFERENTIAL: lost}),
+        pytest.raises(errors.ServerFailed),
+    ):
+        validate.run(desk, shop.id, "quick")
+    assert looked == ["quick"]
+    assert (shop.status()["status"], shop.status()["failure"]["code"]) == ("failed", "server_failed")
+    assert _runs(shop) == [(1, "quick", "unfinished", False)]
+    said = shop.resume()
+    assert "going on with validation 1" in said.stderr
+    assert (shop.status()["status"], _runs(shop)) == ("validated", [(1, "quick", "validated", False)])
+
+    with comparing.at_desk(shop) as desk, mock.patch.dict(registry.CHECKS, {model.Perspective.REFERENTIAL: stopped}):
+        done = validate.run(desk, shop.id)
+    assert (done.document, str(done.status), shop.status()["status"]) == (None, "validating", "validating")
+    folder = shop.sensei.home / "artifacts" / shop.id / "validations"
+    noted = (folder / "2.unfinished").read_text()
+    assert '"data:' in noted and '"statistical:customers"' in noted
+    shop.sensei("validations", "run", shop.id)
+    assert _runs(shop)[1] == (2, "full", "validated", False)
+    assert not (folder / "2.unfinished").exists()

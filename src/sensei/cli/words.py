@@ -223,6 +223,11 @@ def status_text(found: dict[str, Any]) -> list[str]:
         who = f"process {runner['pid']} on {runner['host']}"
         since = f"since {moment(runner['since'])}"
         lines.append(f"{who} runs it {since}" if runner["alive"] else f"{who}, which ran it {since}, is gone")
+    last = found.get("validation")
+    if last:
+        failures = f", {output.count(last['failures'], 'failure')}" if last["failures"] else ""
+        void = ", void since" if last["void"] else ""
+        lines.append(f"validation {last['number']} ({last['type']}): {spaced(last['status'])}{failures}{void}")
     tables = progress["tables"]
     if len(tables) > _TABLES_SHOWN and "steps" not in found:
         tables = [t for t in tables if t["status"] == "copying" or t["rows_quarantined"]]
