@@ -62,7 +62,8 @@ GIVEN: dict[str, tuple[Logical, list[tuple[str, str]]]] = {
         Logical(Kind.DATE),
         [("'0001-01-01'", "0001-01-01"), ("'9999-12-31'", "9999-12-31"), ("'2000-02-29'", "2000-02-29"),
          ("'0000-00-00'", "sensei-misfit: date 0000-00-00"), ("'2024-00-10'", "sensei-misfit: date 2024-00-10"),
-         ("'2024-02-31'", "sensei-misfit: date 2024-02-31"), ("'0000-05-05'", "sensei-misfit: date 0000-05-05")],
+         ("'2024-02-31'", "2024-02-31"), ("'2024-02-00'", "sensei-misfit: date 2024-02-00"),
+         ("'0000-05-05'", "sensei-misfit: date 0000-05-05")],
     ),
     "time(6)": (
         Logical(Kind.TIME, precision=6),

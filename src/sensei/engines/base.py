@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -498,6 +498,8 @@ class Engine:
     dialect: Dialect = Dialect()
     script_command: str = ""  #: runs a rollback script, {script}, with the engine's own client
     fence: Fence | None = None  #: where DDL commits by itself
+    #: What the plan should say of this server as a target, in an operator's words.
+    notes: Callable[[Session], list[str]] | None = None
     digests: Digests | None = None  #: None: rows are summed up where they are read
     keep: keeping.Keep | None = None  #: sets the target's own tables aside; None: not carried out on this engine
     bind: keeping.Bind | None = None

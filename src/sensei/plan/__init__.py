@@ -57,6 +57,7 @@ class Found:
     marker: str = ""  #: this moment on the source, see `Rows.marker`
     plans: tuple[model.Plan, ...] = ()  #: of migrations into this very database that were not taken back, oldest first
     look: existing.Look | None = None  #: into what stands under planned names, on the target
+    notes: tuple[str, ...] = ()  #: what the plan should say of a target's server
 
 
 def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
@@ -110,7 +111,12 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         sequences=tuple(s for s, _ in sequences),
         sequence_sources={str(s.name): origin for s, origin in sequences},
         steps=tuple(_steps(target.engine, tables, [s for s, _ in sequences], missing, holding)),
-        risks=(*mapper.risks, *_lossy(config, tables), *holding.risks),
+        risks=(
+            *mapper.risks,
+            *_lossy(config, tables),
+            *holding.risks,
+            *(model.Risk("info", "all tables", None, note) for note in target.notes),
+        ),
         not_migrated=tuple(left),
         estimate=_estimate(tables),
         schemas=tuple(source.catalog.schemas),

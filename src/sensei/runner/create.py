@@ -68,7 +68,8 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
         desk.screen.say(f"looking at the target {target.name}")
         with sides.told("target", target.name):
             there = target.engine.introspect.catalog(writing, None, plan.target_schemas(asked, found.catalog))
-        other = plan.Found(target.engine, to_identity, there, look=_looker(target, writing))
+        notes = tuple(target.engine.notes(writing)) if target.engine.notes else ()
+        other = plan.Found(target.engine, to_identity, there, look=_looker(target, writing), notes=notes)
         made = plan.make(asked, found, other)
         world.refuse_missing(
             "target",

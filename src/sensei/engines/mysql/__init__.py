@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.mysql import ddl, digests, fence, introspect, names, rows, session, survey, undo
+from sensei.engines.mysql import ddl, digests, fence, introspect, load, names, rows, session, survey, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=False,
@@ -61,5 +61,6 @@ def engine() -> base.Engine:
         ledger_words=LEDGER_WORDS,
         dialect=DIALECT,
         fence=fence.Fence(),
+        notes=load.notes,
         script_command="mariadb DATABASE < {script}",
     )
