@@ -625,3 +625,31 @@ def test_a_default_is_read_as_mysql_prints_it(
 ) -> None:
     found = typemap.default(printed, of, expression=expression)
     assert (found.kind, found.value) == (kind, value)
+
+
+def test_a_foreign_key_is_built_in_a_moment_and_asked_for_its_orphans_afterwards(
+    mysql_db: servers.MysqlDatabase, connect: Any
+) -> None:
+    session = connect(mysql_db)
+    p, c = catalog.TableName(mysql_db.name, "p"), catalog.TableName(mysql_db.name, "c")
+    number = _column("id", Kind.INTEGER, "int", bits=32, nullable=False)
+    key = catalog.ForeignKey("fk", ("p",), p, ("id",))
+    tables = [
+        catalog.Table(p, (number,), primary=catalog.Key("", ("id",))),
+        catalog.Table(c, (_column("p", Kind.INTEGER, "int", bits=32),), foreign_keys=(key,)),
+    ]
+    for table in tables:
+        for statement in ENGINE.ddl.create(table):
+            session.run(statement)
+    session.run("INSERT INTO p VALUES (1)")
+    session.run("INSERT INTO c VALUES (1), (NULL), (2)")
+    (finish,) = ENGINE.ddl.finish(tables[1])
+    assert finish.trusting and not session.rows(f"SELECT {finish.there}")[0][0]
+    for statement in finish.statements:
+        session.run(statement)
+    assert session.rows(f"SELECT {finish.there}")[0][0] and session.rows(finish.proof) == [(2,)]
+    with pytest.raises(errors.DataRejected):
+        session.run("INSERT INTO c VALUES (3)")  # of whoever comes later it takes nothing on trust
+    for statement in finish.removal:
+        session.run(statement)
+    assert not session.rows(f"SELECT {finish.there}")[0][0]

@@ -273,6 +273,7 @@ class Finish:
     violators: str = ""
     removal: tuple[str, ...] = ()  #: statements that take it off again
     there: str = ""  #: SQL scalar, true where it is built; only for engines whose DDL commits by itself
+    trusting: bool = False  #: the statements take the rows on trust: the proof is asked when they were run
 
 
 class Undo(Protocol):
