@@ -13,7 +13,7 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import constraints, existing, mapping, model
+from sensei.plan import constraints, existing, fitting, mapping, model
 
 #: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
 #: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
@@ -90,7 +90,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         )
         for t in tables
     ]
-    tables = _fitted(mapper, tables)
+    tables = fitting.fitted(mapper, tables)
     there = existing.standing(
         target.engine, target.catalog, (t.target.name for t in tables), (s.name for s, _ in sequences)
     )
@@ -134,24 +134,6 @@ def target_schemas(config: configuration.MigrationConfig, found: base.Catalog) -
     if config.target.schema_name:
         return (config.target.schema_name,)
     return tuple(found.schemas) if len(found.schemas) > 1 else ()  # one alone goes where the target is at home
-
-
-def _fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.TablePlan]:
-    """Let the target change what would not fit; a type that changes may change those that point to it."""
-    if mapper.same:
-        return tables
-    notes: dict[tuple[str, str], None] = {}
-    for _ in range(len(tables) + 1):
-        parents = {t.target.name: t.target for t in tables}
-        pairs = [mapper.fitted(t, parents) for t in tables]
-        notes |= {(t.id, note): None for t, told in pairs for note in told}
-        fitted = [t for t, _ in pairs]
-        if fitted == tables:
-            break
-        tables = fitted
-    for table_id, note in notes:
-        mapper.risks.append(model.Risk("info", table_id, None, note))
-    return tables
 
 
 def _sequences(

@@ -376,36 +376,6 @@ class Mapper:
                 " where every letter, its case and trailing blanks are the same",
             )  # fmt: skip
 
-    def fitted(
-        self, plan: model.TablePlan, parents: Mapping[catalog.TableName, catalog.Table]
-    ) -> tuple[model.TablePlan, tuple[str, ...]]:
-        """Return the table as its keys, indexes and rows fit the target, and what else is to be said of it."""
-        fit = self.target.ddl.fit(plan.target, parents)
-        if not (fit.types or fit.indexes or fit.refused):
-            return plan, fit.notes
-        for key in plan.target.foreign_keys:
-            if key.name in fit.refused:
-                self.leave("foreign key", f"{plan.source.name}.{key.name}", fit.refused[key.name])
-        columns = []
-        for c in plan.columns:
-            new = fit.types.get(c.target)
-            if new is not None:
-                there, back = types.worse(c.there, new.there), types.worse(c.back, new.back)
-                reason = f"{c.reason}; {new.reason}" if c.reason else new.reason
-                c = dataclasses.replace(c, target_native=new.native, there=there, back=back, reason=reason)
-                self.risks.append(model.Risk("low", plan.id, c.source, new.reason, new.there, new.back))
-            columns.append(c)
-        target = dataclasses.replace(
-            plan.target,
-            columns=tuple(
-                dataclasses.replace(c, native=fit.types[c.name].native) if c.name in fit.types else c
-                for c in plan.target.columns
-            ),
-            indexes=tuple(fit.indexes.get(i.name, i) for i in plan.target.indexes),
-            foreign_keys=tuple(k for k in plan.target.foreign_keys if k.name not in fit.refused),
-        )
-        return dataclasses.replace(plan, columns=tuple(columns), target=target), fit.notes
-
     def _in_primary(self, table: catalog.Table, column: catalog.Column) -> bool:
         # SQLite lets NULL into most primary keys; between two SQLite files that stays as it is.
         if self.same and not self.source.capabilities.enforced_types:

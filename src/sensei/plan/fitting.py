@@ -1,0 +1,63 @@
+"""Lets the target change what its keys, indexes and rows would not hold, and notes each change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from sensei import catalog
+from sensei.catalog import types
+from sensei.plan import model
+
+if TYPE_CHECKING:  # the mapper is handed in
+    from sensei.plan import mapping
+
+
+def fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.TablePlan]:
+    """Let the target change what would not fit; a type that changes may change those that point to it."""
+    if mapper.same:
+        return tables
+    notes: dict[tuple[str, str], None] = {}
+    for _ in range(len(tables) + 1):
+        parents = {t.target.name: t.target for t in tables}
+        pairs = [_table(mapper, t, parents) for t in tables]
+        notes |= {(t.id, note): None for t, told in pairs for note in told}
+        changed = [t for t, _ in pairs]
+        if changed == tables:
+            break
+        tables = changed
+    for table_id, note in notes:
+        mapper.risks.append(model.Risk("info", table_id, None, note))
+    return tables
+
+
+def _table(
+    mapper: mapping.Mapper, plan: model.TablePlan, parents: Mapping[catalog.TableName, catalog.Table]
+) -> tuple[model.TablePlan, tuple[str, ...]]:
+    """Return the table as its keys, indexes and rows fit the target, and what else is to be said of it."""
+    fit = mapper.target.ddl.fit(plan.target, parents)
+    if not (fit.types or fit.indexes or fit.refused):
+        return plan, fit.notes
+    for key in plan.target.foreign_keys:
+        if key.name in fit.refused:
+            mapper.leave("foreign key", f"{plan.source.name}.{key.name}", fit.refused[key.name])
+    columns = []
+    for c in plan.columns:
+        new = fit.types.get(c.target)
+        if new is not None:
+            there, back = types.worse(c.there, new.there), types.worse(c.back, new.back)
+            reason = f"{c.reason}; {new.reason}" if c.reason else new.reason
+            c = dataclasses.replace(c, target_native=new.native, there=there, back=back, reason=reason)
+            mapper.risks.append(model.Risk("low", plan.id, c.source, new.reason, new.there, new.back))
+        columns.append(c)
+    target = dataclasses.replace(
+        plan.target,
+        columns=tuple(
+            dataclasses.replace(c, native=fit.types[c.name].native) if c.name in fit.types else c
+            for c in plan.target.columns
+        ),
+        indexes=tuple(fit.indexes.get(i.name, i) for i in plan.target.indexes),
+        foreign_keys=tuple(k for k in plan.target.foreign_keys if k.name not in fit.refused),
+    )
+    return dataclasses.replace(plan, columns=tuple(columns), target=target), fit.notes
