@@ -90,16 +90,17 @@ def _differences(
         found.setdefault(name, [moved_on])  # one tells enough
     left = [p for p in wanted if p.id not in found]
     options = data.Options(workers=workers, samples=1)
+    applied = ctx.book.applied_by_table(ctx.target_session)
     for one in data.compare(ctx.source, ctx.target, left, options, data.Watch(stop)):
-        difference = _apart(one, there[one.table], ctx)
+        copied = sum(a.rows_read for a in applied[one.table])
+        difference = _apart(one, there[one.table], copied)
         if difference:
             found[one.table] = [difference]
     return found
 
 
-def _apart(one: validation.Divergence, pair: validation.Pair, ctx: steps_context.Context) -> str:
+def _apart(one: validation.Divergence, pair: validation.Pair, copied: int) -> str:
     """Say how far a table's two sides are apart; rows that are not copied yet are missing rightly."""
-    copied = sum(a.rows_read for a in ctx.book.applied(ctx.target_session, pair.id))
     missing = one.missing - max(one.rows_source - copied, 0)
     if not (missing or one.extra or one.different):
         return ""
