@@ -68,14 +68,15 @@ def test_a_postgres_target_keeps_the_source_database_s_name_as_its_schema() -> N
 def test_indexes_keep_their_names_where_they_count_within_a_table_and_foreign_keys_never_collide() -> None:
     parent = _table("p", ID, primary=catalog.Key("", ("id",)))
     index = catalog.Index("same", (catalog.IndexColumn("id"),))
+    reserved = catalog.Index("primary", (catalog.IndexColumn("id"),))
     keys = (catalog.ForeignKey("fk", ("id",), parent.name, ("id",)),)
-    one = _table("a", ID, indexes=(index,), foreign_keys=keys)
+    one = _table("a", ID, indexes=(index, reserved), foreign_keys=keys)
     other = _table("b", ID, indexes=(index,), foreign_keys=keys)
     own = _table("own", ID, schema="shop", foreign_keys=(catalog.ForeignKey("fk", ("id",), parent.name, ("id",)),))
     there = _catalog("mysql", own, schemas=("shop",), home="shop")
     made = _plan(_catalog("postgres", parent, one, other), there)
     a, b = made.table("s.a").target, made.table("s.b").target
-    assert (a.indexes[0].name, b.indexes[0].name) == ("same", "same")
+    assert [i.name for i in (*a.indexes, *b.indexes)] == ["same", "primary_key", "same"]
     assert (a.foreign_keys[0].name, b.foreign_keys[0].name) == ("fk_2", "fk_3")
 
 

@@ -44,7 +44,8 @@ class Names:
     def free_index(self, table: catalog.TableName, wish: str) -> str:
         """Return a free name for an index or a key: free within its table, or within the schema."""
         if self.capabilities.index_names_per_table:
-            return self.free(f"{table}\0index", wish.lower() if wish.upper() == "PRIMARY" else wish)
+            # To the engines of which this is true that name means the primary key.
+            return self.free(f"{table}\0index", f"{wish}_key" if wish.upper() == "PRIMARY" else wish)
         return self.free(table.schema, wish)
 
     def free_foreign_key(self, wish: str) -> str:

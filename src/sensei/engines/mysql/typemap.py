@@ -315,7 +315,8 @@ def _decimal(of: types.LogicalType, source_engine: str) -> types.Mapped:
         return _exact(native)
     return types.Mapped(
         "longtext", Verdict.WIDENING, Verdict.EXACT,
-        f"kept as text, digit by digit, with a check that it is a number: {why}",
+        f"kept as text, digit by digit, with a check that it is a number: {why}; where a decimal is enough, name it"
+        " under tables:",
     )  # fmt: skip
 
 
