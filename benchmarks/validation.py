@@ -17,7 +17,7 @@ from pathlib import Path
 # Run as a file, Python looks for modules beside it; run as a module, where it was started.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import lineitem, measure, server, subject  # noqa: E402 - needs the path
+from benchmarks import lineitem, measure, rounds, server, subject  # noqa: E402 - needs the path
 
 PAIRS = ("postgres-postgres", "sqlite-postgres")
 SOURCE = "bench_source"
@@ -56,7 +56,8 @@ class Bench:
 
     def load(self) -> None:
         made = lineitem.generate(self.folder, self.wish.scale)
-        lineitem.into_sqlite(made, self.file)
+        if any(pair.startswith("sqlite") for pair in self.wish.pairs):
+            lineitem.into_sqlite(made, self.file)
         lineitem.into_postgres(made, self.pg, SOURCE)
         for pair in self.wish.pairs:
             self.pg.create_db(TARGETS[pair])
@@ -65,13 +66,16 @@ class Bench:
 
     def _move(self, pair: str, database: str) -> measure.Cost:
         url = self.source(pair) if pair.startswith("sqlite") else self.pg.url(SOURCE)
-        return subject.Sensei(self.pg, url, self.folder, parallelism=self.wish.parallelism).move(database)["start"]
+        into, workers = rounds.PostgresTarget(self.pg), self.wish.parallelism
+        cost = subject.Sensei(into, (self.pg.pid,), url, self.folder, parallelism=workers).move(database)["start"]
+        print(f"{pair}, copied into {database}: {cost.wall:.2f} s", file=sys.stderr, flush=True)
+        return cost
 
     def run(self, words: list[str], expect: tuple[int, ...] = (0,), output: Path | None = None) -> measure.Cost:
         return measure.run(
             words,
             log=self.log,
-            server_pid=self.pg.pid,
+            servers=(self.pg.pid,),
             environment={**subject.environment(), **self.pg.environment(), server.PASSWORD_VARIABLE: self._password()},
             expect=expect,
             output=output,

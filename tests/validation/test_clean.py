@@ -13,6 +13,7 @@ import ends
 import fix_sensei
 import moves
 import servers
+from sensei.validation import spread, unit
 
 AW_SCHEMAS = ["humanresources", "person", "production", "purchasing", "sales"]
 DIRECTIONS = [
@@ -31,6 +32,7 @@ def test_a_clean_move_of_a_sample_database_shows_no_difference(
     sqlite_dataset: Callable[[str], Path],
     mysql_dataset: Callable[[str], servers.MysqlDatabase],
     maker: ends.Maker,
+    monkeypatch: pytest.MonkeyPatch,
     name: str,
     source: str,
     target: str,
@@ -41,6 +43,13 @@ def test_a_clean_move_of_a_sample_database_shows_no_difference(
     schemas = AW_SCHEMAS if name == "adventureworks" else None
     move = moves.plan_move(sensei, here, there, schemas=schemas)
     move.start()
+
+    # Sums of both sides agree by themselves: nothing has to be looked at row by row to be found equal.
+    def unwanted(*_: object, **__: object) -> None:
+        raise AssertionError("a closer look at equal rows")
+
+    monkeypatch.setattr(unit, "_look_closer", unwanted)
+    monkeypatch.setattr(spread, "_match", unwanted)
     for how in list[dict[str, Any]]([{}, {"quick": True, "block_rows": 100}]):
         found = comparing.compare(move, **how)
         assert [(d.table, d.samples[:3]) for d in found.values() if not d.same] == [], how
