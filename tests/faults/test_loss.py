@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import ends
 import mid_copy
 import servers
 from fix_postgres import MakeDatabase
@@ -24,6 +25,9 @@ from sensei import engines, errors
 from sensei.engines import base, ledger
 from wire_proxy import WireProxy
 
+#: For each target the engine to come from.
+FROM = {"postgres": "sqlite", "sqlite": "postgres", "mysql": "postgres"}
+
 
 @pytest.fixture
 def sensei(warm_sensei: Sensei) -> Sensei:
@@ -31,11 +35,10 @@ def sensei(warm_sensei: Sensei) -> Sensei:
     return warm_sensei
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
-def ends(request: pytest.FixtureRequest, make_pg_db: MakeDatabase, tmp_path: Path) -> tuple[Where, Where]:
+@pytest.fixture(params=[t for t in FROM if t in ends.ENGINES])
+def pair(request: pytest.FixtureRequest, maker: ends.Maker) -> tuple[Where, Where]:
     """A filled source and an empty target of that engine, across engines."""
-    source: Where = tmp_path / "source.db" if request.param == "postgres" else make_pg_db()
-    target: Where = make_pg_db() if request.param == "postgres" else tmp_path / "target.db"
+    source, target = maker(FROM[request.param])(), maker(request.param)()
     mid_copy.fill(source)
     return source, target
 
@@ -44,8 +47,8 @@ def _workers(of: int) -> list[psutil.Process]:
     return [p for p in psutil.Process(of).children() if any("spawn_main" in word for word in p.cmdline())]
 
 
-def test_a_runner_killed_in_the_middle_of_the_copy_is_taken_over(sensei: Sensei, ends: tuple[Where, Where]) -> None:
-    source, target = ends
+def test_a_runner_killed_in_the_middle_of_the_copy_is_taken_over(sensei: Sensei, pair: tuple[Where, Where]) -> None:
+    source, target = pair
     migration = mid_copy.plan(sensei, source, target)
     running = sensei.spawn("migrations", "start", migration)
     with mid_copy.held_still(sensei, target):
@@ -74,8 +77,8 @@ def test_a_detached_runner_killed_in_the_middle_of_the_copy_is_taken_over(
     mid_copy.check_finished(sensei, migration, source, target)
 
 
-def test_a_killed_worker_costs_its_chunk_and_no_row(sensei: Sensei, ends: tuple[Where, Where]) -> None:
-    source, target = ends
+def test_a_killed_worker_costs_its_chunk_and_no_row(sensei: Sensei, pair: tuple[Where, Where]) -> None:
+    source, target = pair
     migration = mid_copy.plan(sensei, source, target)
     running = sensei.spawn("migrations", "start", migration)
     with mid_copy.held_still(sensei, target):
@@ -142,8 +145,8 @@ def test_a_target_server_that_restarts_is_waited_for(
     mid_copy.check_finished(sensei, migration, source, target)
 
 
-def test_terminated_sessions_cost_their_chunks_and_no_row(sensei: Sensei, ends: tuple[Where, Where]) -> None:
-    source, target = ends
+def test_terminated_sessions_cost_their_chunks_and_no_row(sensei: Sensei, pair: tuple[Where, Where]) -> None:
+    source, target = pair
     server = target if isinstance(target, servers.Database) else source
     assert isinstance(server, servers.Database)
     migration = mid_copy.plan(sensei, source, target)

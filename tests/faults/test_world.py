@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
 import pytest
 
+import ends
 import mid_copy
+import servers
 from fix_postgres import MakeDatabase
 from fix_sensei import Sensei
 from mid_copy import Where
@@ -24,6 +24,10 @@ WRITES = {
 }
 
 
+#: For each source an engine to move into: one that can be held still by a lock, or by stopping its runner.
+INTO = {"postgres": "sqlite", "sqlite": "postgres", "mysql": "postgres"}
+
+
 @pytest.fixture
 def sensei(warm_sensei: Sensei) -> Sensei:
     """Commands that are not killed start in a moment."""
@@ -32,20 +36,19 @@ def sensei(warm_sensei: Sensei) -> Sensei:
 
 def _write(source: Where, sql: str) -> None:
     if isinstance(source, Path):
-        with contextlib.closing(sqlite3.connect(source, timeout=30)) as db:
-            db.execute(sql.replace("TRUNCATE", "DELETE FROM").replace("S.", ""))
-            db.commit()
+        ends.run(source, sql.replace("TRUNCATE", "DELETE FROM").replace("S.", ""))
+    elif isinstance(source, servers.MysqlDatabase):
+        source.execute(sql.replace("S.", "").replace("note || ' '", "concat(note, ' ')"))
     else:
         source.execute(sql.replace("S.", "shop."))
 
 
-@pytest.mark.parametrize("engine", ["postgres", "sqlite"])
+@pytest.mark.parametrize("engine", ends.ENGINES)
 @pytest.mark.parametrize("write", WRITES)
 def test_a_source_written_during_the_copy_fails_the_migration_and_names_the_table(
-    sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path, engine: str, write: str
+    sensei: Sensei, maker: ends.Maker, engine: str, write: str
 ) -> None:
-    source: Where = make_pg_db() if engine == "postgres" else tmp_path / "source.db"
-    target: Where = tmp_path / "target.db" if engine == "postgres" else make_pg_db()
+    source, target = maker(engine)(), maker(INTO[engine])()
     mid_copy.fill(source)
     migration = mid_copy.plan(sensei, source, target, parallelism=1)
     running = sensei.spawn("migrations", "start", migration, "--json")
@@ -53,7 +56,7 @@ def test_a_source_written_during_the_copy_fails_the_migration_and_names_the_tabl
         _write(source, WRITES[write])
     ended = running.wait(expect=4)
     assert "items" in ended.stdout and "source_written" in ended.stdout, ended
-    if engine == "postgres" or write != "late_row":  # of an SQLite file only its rows tell which table was written
+    if engine != "sqlite" or write != "late_row":  # of an SQLite file only its rows tell which table was written
         assert "shops" not in ended.stdout, ended
     assert mid_copy.status(sensei, migration)["status"] == "failed"
 
@@ -76,12 +79,11 @@ def _refused(sensei: Sensei, migration: str, *why: str) -> None:
     assert mid_copy.status(sensei, migration)["status"] == "paused"
 
 
-@pytest.mark.parametrize("engine", ["postgres", "sqlite"])
+@pytest.mark.parametrize("engine", ends.ENGINES)
 def test_resume_refuses_a_changed_configuration_database_or_schema_and_says_which(
-    sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path, engine: str
+    sensei: Sensei, maker: ends.Maker, tmp_path: Path, engine: str
 ) -> None:
-    source: Where = make_pg_db() if engine == "postgres" else tmp_path / "source.db"
-    target: Where = tmp_path / "target.db" if engine == "postgres" else make_pg_db()
+    source, target = maker(engine)(), maker(INTO[engine])()
     mid_copy.fill(source)
     migration = _paused(sensei, source, target)
 
