@@ -18,7 +18,7 @@ Make = Callable[[], End]
 Maker = Callable[[str], Make]
 
 #: Engines that the product moves between.
-ENGINES = ("postgres", "sqlite")
+ENGINES = ("postgres", "sqlite", "mysql")
 
 
 def url(end: End) -> str:

@@ -109,7 +109,8 @@ def describe(reader: Mysql, ignored: tuple[str, ...]) -> Snapshot:
     # What was left beside it; the databases that a server begins with never change.
     for (name,) in reader.query("SELECT schema_name FROM information_schema.schemata"):
         if not name.startswith(ignored):
-            tables = reader.query("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = %s", [name])
             own = name in (reader.database, "mysql", "sys", "information_schema", "performance_schema")
-            found[f"beside {quote(name)}"] = {} if own else {"tables": tables[0][0]}
+            tables = reader.query("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", [name])
+            shown = sorted(table for (table,) in tables if not table.startswith(ignored))
+            found[f"beside {quote(name)}"] = {} if own else {"tables": shown}
     return found

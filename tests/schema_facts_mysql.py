@@ -113,12 +113,13 @@ def shape(end: servers.MysqlDatabase, table: Table) -> Shape:
         found.foreign.add(
             Foreign(tuple(c for c, _, _ in parts), parts[0][1], tuple(r for _, _, r in parts), deleted, updated)
         )
-    for (clause,) in end.query(
-        "SELECT check_clause FROM information_schema.check_constraints"
+    for clause, level in end.query(
+        "SELECT check_clause, level FROM information_schema.check_constraints"
         " WHERE constraint_schema = %s AND table_name = %s",
         where,
     ):
         # What the server adds to a column of type JSON by itself is part of the type.
         if not re.fullmatch(r"json_valid\(`(?:[^`]|``)*`\)", clause):
             found.checks.append(clause)
+            found.column_checks += level == "Column"
     return found

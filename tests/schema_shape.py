@@ -27,6 +27,7 @@ class Shape:
     indexes: dict[str, tuple[tuple[str, ...], bool]] = field(default_factory=dict)
     foreign: set[Foreign] = field(default_factory=set)
     checks: list[str] = field(default_factory=list)
+    column_checks: int = 0  #: how many of them are part of a column's definition (MariaDB tells)
     defaults: set[str] = field(default_factory=set)
     numbered: set[str] = field(default_factory=set)  #: columns that number their rows
     position: int | None = None  #: where the numbering stands

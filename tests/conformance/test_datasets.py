@@ -94,7 +94,7 @@ def dataset(request: pytest.FixtureRequest) -> Callable[[Direction], moves.End]:
 def test_a_sample_database_arrives_whole_comes_home_whole_and_goes_back_whole(
     sensei: fix_sensei.Sensei, dataset: Callable[[Direction], moves.End], maker: ends.Maker, way: Direction
 ) -> None:
-    source, target = dataset(way), maker(way.target)()
+    source, target, home = dataset(way), maker(way.target)(), maker(way.source)()
     ends.run(target, OWN)
     before = [_everything(source), _everything(target)]
     options = {"parallelism": 2, "chunk_rows": 5000}
@@ -123,7 +123,7 @@ def test_a_sample_database_arrives_whole_comes_home_whole_and_goes_back_whole(
         found = [shape_compare.arrival(move, source, t, target, way.there(t)) for t in carried]
         assert [line for lines in found for line in lines] == []
     if way.source != way.target:
-        _comes_home(sensei, way, move, maker(way.source)(), carried)
+        _comes_home(sensei, way, move, home, carried)
     _new_rows_get_fresh_numbers(way, target)
 
     done = move.rollback("--verify").data
