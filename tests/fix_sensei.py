@@ -88,7 +88,7 @@ class Spawned:
         self.process.wait(30)
         return self.so_far()
 
-    def wait(self, timeout: float = 180, *, expect: int | None = None) -> Result:
+    def wait(self, timeout: float = 600, *, expect: int | None = None) -> Result:
         """Its result; fails, after killing it, when it takes longer than ``timeout`` seconds."""
         try:
             self.process.wait(timeout)
@@ -126,7 +126,7 @@ class Sensei:
         expect: int | None = 0,
         env: Mapping[str, str] | None = None,
         crash_at: str | None = None,
-        timeout: float = 180,
+        timeout: float = 600,
     ) -> Result:
         """Run to the end and check the exit code (``expect=None``: any).
 

@@ -29,7 +29,7 @@ class ForkServer:
         )
 
     def run(
-        self, args: list[str], env: Mapping[str, str], folder: Path, out: Path, err: Path, timeout: float = 180
+        self, args: list[str], env: Mapping[str, str], folder: Path, out: Path, err: Path, timeout: float = 600
     ) -> int:
         """Run one command line to its end; returns its exit code, or minus the signal that killed it.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import servers
 from schema_shape import Foreign, Shape
@@ -60,10 +62,24 @@ def not_tables(end: servers.MysqlDatabase, schemas: list[str] | None) -> list[tu
 
 
 def shape(end: servers.MysqlDatabase, table: Table) -> Shape:
+    connection = end.connect()
+    cursor = connection.cursor()
+
+    def ask(sql: str, bound: Sequence[str]) -> list[tuple[Any, ...]]:
+        cursor.execute(sql, bound)
+        return list(cursor.fetchall())
+
+    try:
+        return _shape(ask, end.name, table)
+    finally:
+        connection.close()
+
+
+def _shape(ask: Callable[[str, Sequence[str]], list[tuple[Any, ...]]], home: str, table: Table) -> Shape:
     found = Shape()
-    schema, name = (table[0] if table[0] not in ("", "public") else end.name), table[1]
+    schema, name = (table[0] if table[0] not in ("", "public") else home), table[1]
     where = [schema, name]
-    for column, declared, nullable, default, extra in end.query(
+    for column, declared, nullable, default, extra in ask(
         "SELECT column_name, column_type, is_nullable, column_default, extra FROM information_schema.columns"
         " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
         where,
@@ -72,15 +88,15 @@ def shape(end: servers.MysqlDatabase, table: Table) -> Shape:
         found.not_null[column] = nullable == "NO"
         if "auto_increment" in extra:
             found.numbered.add(column)
-            following = end.value(
+            following = ask(
                 "SELECT auto_increment FROM information_schema.tables WHERE table_schema = %s AND table_name = %s",
                 where,
-            )
+            )[0][0]
             found.position = following - 1 if following and following > 1 else None
         elif default is not None and default != "NULL":
             found.defaults.add(column)
     indexes: dict[str, tuple[list[str], bool, str]] = {}
-    for index, plain, kind, column, part, order in end.query(
+    for index, plain, kind, column, part, order in ask(
         "SELECT index_name, non_unique, index_type, column_name, sub_part, collation FROM information_schema.statistics"
         " WHERE table_schema = %s AND table_name = %s ORDER BY index_name, seq_in_index",
         where,
@@ -97,7 +113,7 @@ def shape(end: servers.MysqlDatabase, table: Table) -> Shape:
             if unique:
                 found.uniques.add(tuple(columns))
     keys: dict[str, list[tuple[str, str, str]]] = {}
-    for key, column, parent, reference in end.query(
+    for key, column, parent, reference in ask(
         "SELECT constraint_name, column_name, referenced_table_name, referenced_column_name"
         " FROM information_schema.key_column_usage WHERE table_schema = %s AND table_name = %s"
         " AND referenced_table_name IS NOT NULL ORDER BY constraint_name, ordinal_position",
@@ -105,7 +121,7 @@ def shape(end: servers.MysqlDatabase, table: Table) -> Shape:
     ):
         keys.setdefault(key, []).append((column, parent, reference))
     for key, parts in keys.items():
-        deleted, updated = end.query(
+        deleted, updated = ask(
             "SELECT delete_rule, update_rule FROM information_schema.referential_constraints"
             " WHERE constraint_schema = %s AND table_name = %s AND constraint_name = %s",
             [*where, key],
@@ -113,7 +129,7 @@ def shape(end: servers.MysqlDatabase, table: Table) -> Shape:
         found.foreign.add(
             Foreign(tuple(c for c, _, _ in parts), parts[0][1], tuple(r for _, _, r in parts), deleted, updated)
         )
-    for clause, level in end.query(
+    for clause, level in ask(
         "SELECT check_clause, level FROM information_schema.check_constraints"
         " WHERE constraint_schema = %s AND table_name = %s",
         where,

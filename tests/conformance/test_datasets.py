@@ -141,19 +141,20 @@ def _comes_home(
     sensei: fix_sensei.Sensei, way: Direction, there: moves.Move, home: moves.End, carried: list[Table]
 ) -> None:
     """Migrate what arrived into a fresh database of the source's engine: all is as it was, or a plan said otherwise."""
+    apart = way.target == "mysql" and way.schemas is not None  # each schema became a database of its own
     back = moves.plan_move(
         sensei,
         there.target,
         home,
         name="home",
-        schemas=way.schemas if way.target == "mysql" else None,
+        schemas=way.schemas if apart else None,
         schema="public" if way.source == "postgres" and not way.schemas else None,
-        source_options={"exclude_tables": ["theirs"]},
+        source_options={} if apart else {"exclude_tables": ["theirs"]},
     )
     back.start()
     found = []
     for table in carried:
-        inside = (table[0] if way.schemas and way.target == "mysql" else "public", table[1])
+        inside = (table[0] if apart else "public", table[1])
         at_home = ("" if way.source == "mysql" else inside[0], table[1])
         found += [f"{table}: {d}" for d in reader.compare_tables(there.source, table, home, at_home)]
         a, c = schema_facts.shape(there.source, table), schema_facts.shape(home, at_home)

@@ -102,7 +102,9 @@ def test_resume_refuses_a_changed_configuration_database_or_schema_and_says_whic
 
     _write(source, "ALTER TABLE S.items ADD COLUMN extra integer")
     _refused(sensei, migration, "schema changed", "extra")
-    if isinstance(source, Path):  # changing it back would write the file again, and a written source is refused
+    # Changing it back would write the file again, or move the time at which MariaDB says that the table was made: that
+    # the rows are the same is then not to be proven, and a written source is refused.
+    if not isinstance(source, servers.Database):
         sensei("migrations", "rollback", migration, "--full")
         return
     _write(source, "ALTER TABLE S.items DROP COLUMN extra")

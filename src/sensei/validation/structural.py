@@ -111,9 +111,9 @@ def _columns(want: catalog.Table, found: catalog.Table, same_engine: bool) -> _T
         if is_ is None:
             yield "column", _CRITICAL, f"the column {name} is gone"
             continue
-        # A file numbers only what is declared INTEGER, so that is what a numbered column is made.
-        numbered = column.identity is not None and is_.native.upper() == "INTEGER"
-        if not numbered and native(column.native) != native(is_.native):
+        # A file makes one integer column that is the key an INTEGER, whatever it was planned as: the number of the row.
+        is_row_number = is_.native.upper() == "INTEGER" and is_.type.bits == 64 and primary == {column.name}
+        if not is_row_number and native(column.native) != native(is_.native):
             yield "type", _CRITICAL, f"the column {name} is {is_.native}, planned was {column.native}"
         if column.name not in primary and column.nullable != is_.nullable:
             yield (
