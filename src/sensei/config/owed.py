@@ -51,12 +51,6 @@ def _options(config: MigrationConfig) -> _Found:
         yield "options.capture", "capture is only used by mode live, which is not carried out yet", True
     if options.executor != "local":
         yield "options.executor", "work is not yet handed to Dask; only executor local is", True
-    if options.on_existing == "append":
-        yield (
-            "options.on_existing",
-            f"on_existing {options.on_existing} is not carried out yet; only fail is",
-            True,
-        )
     if options.zero_dates != "fail":
         yield (
             "options.zero_dates",

@@ -13,7 +13,7 @@ from sensei import catalog
 from sensei.catalog import types
 
 if TYPE_CHECKING:  # it is written in the words of this module
-    from sensei.engines import keeping
+    from sensei.engines import keeping, merging
 
 Row = tuple[Any, ...]
 #: What a rollback script adds to a migration's epoch: more than there ever are runners.
@@ -504,6 +504,7 @@ class Engine:
     digests: Digests | None = None  #: None: rows are summed up where they are read
     keep: keeping.Keep | None = None  #: sets the target's own tables aside; None: not carried out on this engine
     bind: keeping.Bind | None = None
+    merge: merging.Merge | None = None  #: adds rows to the target's own tables; None: not carried out on this engine
     survey: Survey | None = None  #: None: validation can't ask this engine yet
 
 

@@ -84,8 +84,11 @@ class Keep(Protocol):
     ) -> Holdings:
         """Return what these objects are, what hangs on them, and what hinders their move; writes nothing."""
 
-    def place(self, migration: str, slot: int) -> str:
-        """Return the name of a keeping place that has to be made and dropped; "" where it is a prefix of names."""
+    def place(self, migration: str, slot: int, word: str = "kept") -> str:
+        """Return the name of a place that has to be made and dropped; "" where it is a prefix of names."""
+
+    def placed(self, migration: str, slot: int, word: str, name: catalog.TableName) -> catalog.TableName:
+        """Return what a table of this name is called in a place."""
 
     def kept_name(self, migration: str, held: Held) -> catalog.TableName:
         """Return where an object lies while it is held."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pydantic
 
@@ -13,7 +13,7 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import constraints, existing, fitting, mapping, model
+from sensei.plan import append, constraints, existing, fitting, mapping, model
 
 #: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
 #: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
@@ -58,6 +58,7 @@ class Found:
     plans: tuple[model.Plan, ...] = ()  #: of migrations into this very database that were not taken back, oldest first
     look: existing.Look | None = None  #: into what stands under planned names, on the target
     notes: tuple[str, ...] = ()  #: what the plan should say of a target's server
+    look_to_add: append.Look | None = None  #: into tables that rows are to be added to
 
 
 def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
@@ -79,10 +80,12 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
             or "look at source.schemas and source.include_tables",
         )
     mapper.name_tables(chosen)
-    how = config.options.on_existing
+    how, fold = config.options.on_existing, existing.folder(target.engine)
     there = existing.standing(target.engine, target.catalog, mapper.table_names.values(), ())
     existing.take_names(mapper.names, target.catalog, (t.name for t in there.tables) if how == "replace" else ())
-    sequences = _sequences(mapper, source, target, chosen)
+    own = {fold(t.name) for t in there.tables} if how == "append" else set()
+    added_to = {name for name, new in mapper.table_names.items() if fold(new) in own}
+    sequences = _sequences(mapper, source, target, chosen, added_to)
     tables = [mapper.table(t) for t in chosen]
     tables = [
         dataclasses.replace(
@@ -96,7 +99,18 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     )
     existing.refuse(there, how)
     existing.refuse_dangling(target.engine, target.catalog, (t.target.name for t in tables))
-    holding = existing.hold(target.engine, target.catalog, there, tables, target.look)
+    if how == "append":
+        holding, added = (
+            existing.Holding(),
+            append.fit(target.engine, target.catalog, there, tables, target.look_to_add),
+        )
+        tables, lost = append.parents(added.tables)
+        mapper.left += lost
+        # What was noted of keys and indexes that a table which is there does not get is of no account.
+        own_tables = {t.id for t in tables if t.append is not None}
+        mapper.risks = [r for r in mapper.risks if r.column is not None or r.table not in own_tables]
+    else:
+        holding, added = existing.hold(target.engine, target.catalog, there, tables, target.look), append.Added(())
     left = [*mapper.left, *_others(source.catalog)]
     schemas = sorted({t.target.name.schema for t in tables} | {s.name.schema for s, _ in sequences})
     missing = [s for s in schemas if s and s not in target.catalog.schemas]
@@ -115,6 +129,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
             *mapper.risks,
             *_lossy(config, tables),
             *holding.risks,
+            *added.risks,
             *(model.Risk("info", "all tables", None, note) for note in target.notes),
         ),
         not_migrated=tuple(left),
@@ -137,12 +152,16 @@ def target_schemas(config: configuration.MigrationConfig, found: base.Catalog) -
 
 
 def _sequences(
-    mapper: mapping.Mapper, source: Found, target: Found, chosen: list[catalog.Table]
+    mapper: mapping.Mapper,
+    source: Found,
+    target: Found,
+    chosen: list[catalog.Table],
+    added_to: Collection[catalog.TableName],
 ) -> list[tuple[catalog.Sequence, str]]:
     """Return the sequences that steps create, with their source's names.
 
     Identity columns bring their own; those of serial columns and stand-alone ones are created before the tables
-    that draw from them.
+    that draw from them. A table that rows are only added to has its own.
     """
     planned = {t.name: t for t in chosen}
     there = {t.name for t in source.catalog.tables}
@@ -159,7 +178,7 @@ def _sequences(
                 )
                 continue
             column = table.column(column_name)
-            if column.identity is not None:
+            if column.identity is not None or owner in added_to:
                 continue
         if not (mapper.same and target.engine.capabilities.has_schemas):
             if sequence.owner is None:
@@ -221,12 +240,13 @@ def _lossy(config: configuration.MigrationConfig, tables: list[model.TablePlan])
 
 
 def _estimate(tables: list[model.TablePlan]) -> model.Estimate:
+    taken_out = sum(t.rows for t in tables if t.append is not None)
     size = sum(t.source.bytes_estimate for t in tables)
     return model.Estimate(
         rows=sum(t.rows for t in tables),
         bytes=size,
         seconds=round(size / BYTES_PER_SECOND + SECONDS_PER_TABLE * len(tables) + 1, 1),
-        rollback_seconds=round(SECONDS_PER_TABLE_BACK * len(tables) + 0.5, 1),
+        rollback_seconds=round(SECONDS_PER_TABLE_BACK * len(tables) + append.SECONDS_PER_ROW_BACK * taken_out + 0.5, 1),
         rollback_bytes=size,
     )
 
@@ -243,6 +263,8 @@ def _steps(
         model.Step("ledger", "ledger", "sensei_", True, "stays: it holds the proof and the way back"),
     ]
     steps += existing.first_steps(holding, target, tables)
+    steps += append.first_steps(target, tables)
+    whole, tables = tables, [t for t in tables if t.append is None]
     steps += [
         model.Step(f"create_schema:{s}", "create_schema", s, True, "drop the schema if it is empty")
         for s in missing_schemas
@@ -252,14 +274,14 @@ def _steps(
     ]
     for t in tables:
         steps.append(model.Step(f"create_table:{t.id}", "create_table", str(t.target.name), True, "set aside", t.id))
-    for t in tables:
+    for t in whole:
         steps.append(
             model.Step(
                 f"copy:{t.id}",
                 "copy",
                 str(t.target.name),
                 True,
-                "goes with its table",
+                "goes with its table" if t.append is None else "goes with its stage",
                 t.id,
                 {"rows": t.rows},
             )
@@ -279,6 +301,7 @@ def _steps(
                 {"name": finish.name},
             )
             (last if finish.kind == "foreign_key" else steps).append(step)
+    steps += append.last_steps(whole)
     steps += last
     steps += existing.last_steps(holding)
     steps += [

@@ -32,7 +32,7 @@ def standing(
     sequences: Iterable[catalog.TableName],
 ) -> Standing:
     """Return what has a planned name already."""
-    fold = _folder(engine)
+    fold = folder(engine)
     wanted_tables = {fold(t) for t in tables}
     wanted_sequences = {fold(s) for s in sequences} if engine.capabilities.has_schemas else set()
     wanted = wanted_tables | wanted_sequences
@@ -71,7 +71,7 @@ def refuse(here: Standing, how: str) -> None:
 
 def refuse_dangling(engine: base.Engine, found: catalog.Catalog, planned: Iterable[catalog.TableName]) -> None:
     """Raise Refused where a foreign key of the target's own waits for a table that the migration would make."""
-    fold = _folder(engine)
+    fold = folder(engine)
     there, wanted = {fold(t.name) for t in found.tables}, {fold(t) for t in planned}
     for table in found.tables:
         for fk in table.foreign_keys:
@@ -127,7 +127,7 @@ def hold(
     known = {h.words for h in holdings.hanging}
     own = {f"trigger {p.name}" for h in holdings.held for p in h.parts if p.kind == "trigger"}
     hinders = [*holdings.hinders, *(w for w in words if w not in known | own)]
-    fold = _folder(engine)
+    fold = folder(engine)
     new = {fold(t.target.name): t for t in planned}
     for hanging in holdings.hanging:
         hinders += [f"{hanging.words} ({reason})" for reason in _unbound(engine, hanging, new, here.tables)]
@@ -142,7 +142,7 @@ def hold(
     return Holding(holdings.held, holdings.hanging, tuple(_risks(engine, found, here, holdings, new)))
 
 
-def _folder(engine: base.Engine) -> Callable[[catalog.TableName], tuple[str, str]]:
+def folder(engine: base.Engine) -> Callable[[catalog.TableName], tuple[str, str]]:
     sensitive = engine.capabilities.case_sensitive_names
     return lambda name: (name.schema, name.name if sensitive else name.name.lower())
 
@@ -154,7 +154,7 @@ def _unbound(
     old: Sequence[catalog.Table],
 ) -> Iterable[str]:
     """Yield why a dependant can't be bound to the new tables."""
-    fold = _folder(engine)
+    fold = folder(engine)
 
     def same(a: str, b: str) -> bool:
         return a == b or (not engine.capabilities.case_sensitive_names and a.lower() == b.lower())
@@ -207,7 +207,7 @@ def _risks(
     holdings: keeping.Holdings,
     new: Mapping[tuple[str, str], model.TablePlan],
 ) -> Iterable[model.Risk]:
-    fold = _folder(engine)
+    fold = folder(engine)
     leaving = {t.name for t in here.tables}
     for table in here.tables:
         goes = [f"{o.kind} {o.name}" for o in found.others if o.table == table.name and o.kind in _GOES]
@@ -234,20 +234,25 @@ def _risks(
             yield model.Risk("info", plan.id if plan else str(name), None, f"{hanging.words}: {told}")
 
 
+def places(engine: base.Engine, slots: Iterable[int], word: str) -> list[model.Step]:
+    """Return the steps that make places, one for each schema that tables come from."""
+    return [
+        model.Step(
+            f"keep_place:{word}:{slot}", "keep_place", f"sensei_{word}_…{f' {slot}' if slot > 1 else ''}", True,
+            "drop it when it is empty", detail={"slot": slot, "word": word},
+        )
+        for slot in sorted(set(slots))
+        if engine.keep is not None and engine.keep.place("mig", slot, word)
+    ]  # fmt: skip
+
+
 def first_steps(holding: Holding, engine: base.Engine, planned: Sequence[model.TablePlan]) -> list[model.Step]:
     """Return the steps that make way, in order; they come before anything is made."""
     if not holding.held or engine.keep is None:
         return []
-    fold = _folder(engine)
+    fold = folder(engine)
     ids = {fold(t.target.name): t.id for t in planned}
-    steps = [
-        model.Step(
-            f"keep_place:{slot}", "keep_place", f"place {slot} for what is set aside", True, "drop it when it is empty",
-            detail={"slot": slot},
-        )
-        for slot in sorted({h.slot for h in holding.held})
-        if engine.keep.place("mig", slot)
-    ]  # fmt: skip
+    steps = places(engine, (h.slot for h in holding.held), "kept")
     hanging = ", ".join(h.words for h in holding.hanging)
     steps.append(
         model.Step(

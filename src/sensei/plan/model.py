@@ -10,7 +10,7 @@ import pydantic
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base, keeping
+from sensei.engines import base, keeping, merging
 from sensei.transfer import tables as transfer
 
 
@@ -30,6 +30,19 @@ class ColumnPlan:
 
 
 @dataclass(frozen=True)
+class Append:
+    """How rows are added to a table of the target's own."""
+
+    key: tuple[str, ...]  #: the table's columns by which a row of both sides is the same row
+    slot: int  #: which of the migration's places: one for each schema, so that no names collide there
+    others: tuple[str, ...]  #: columns that only the target has, and that can be written
+    checks: tuple[catalog.Check, ...] = ()  #: of the table, as far as carried columns decide them
+    uniques: tuple[catalog.Index, ...] = ()  #: further unique keys, as far as carried columns decide them
+    incoming: tuple[merging.Incoming, ...] = ()  #: foreign keys that point at the table
+    counters: tuple[tuple[str, str], ...] = ()  #: columns that number themselves -> sequence
+
+
+@dataclass(frozen=True)
 class TablePlan:
     """How one table is carried."""
 
@@ -39,14 +52,18 @@ class TablePlan:
     key: base.ChunkKey
     form: base.Form
     rows: int
+    append: Append | None = None  #: `target` is the target's own table, and the rows are added to it
 
     @property
     def id(self) -> str:
         """The table's name in ledger, journal and status: the source's."""
         return str(self.source.name)
 
-    def job(self, guard_all: bool, attempt: int = 1) -> transfer.TableJob:
-        """Return the copy of this table as work; `guard_all` where the source was written since it was scanned."""
+    def job(self, guard_all: bool, attempt: int = 1, into: catalog.TableName | None = None) -> transfer.TableJob:
+        """Return the copy of this table as work; `guard_all` where the source was written since it was scanned.
+
+        `into` is where the rows go to (None: the target table).
+        """
         primary = self.source.primary.columns if self.source.primary else ()
         position = {c.source: i for i, c in enumerate(self.columns)}
         return transfer.TableJob(
@@ -54,7 +71,7 @@ class TablePlan:
             source=self.source.name,
             read=tuple(base.ReadColumn(c.source, c.source_type, c.guard or guard_all) for c in self.columns),
             key=self.key,
-            load=base.LoadSpec(self.target.name, tuple((c.target, c.source_type) for c in self.columns)),
+            load=base.LoadSpec(into or self.target.name, tuple((c.target, c.source_type) for c in self.columns)),
             form=self.form,
             rows_estimate=self.rows,
             key_positions=tuple(position[c] for c in primary if c in position),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sensei import catalog, crashpoints, errors
 from sensei.engines import base
-from sensei.plan import model, steps_alone, steps_build, steps_existing
+from sensei.plan import model, steps_alone, steps_append, steps_build, steps_existing
 from sensei.plan.steps_context import Context, Facts
 from sensei.work import sides
 
@@ -47,9 +47,15 @@ def undo(
     """Return the statements that take a step back: set aside where `evidence` names a place, else dropped."""
     if step.kind in steps_existing.KINDS:
         return steps_existing.undo(plan, step, engine, migration, evidence or "")
+    if step.kind in steps_append.KINDS:
+        return steps_append.undo(plan, step, engine, migration, evidence or "")
+    if step.kind == "foreign_key" and (keys := steps_append.keys_into(plan, step)):
+        # What it points at stays, and must neither be held by evidence nor act on it.
+        return engine.undo.detach(migration, f"create_table:{step.table}", plan.table(step.table or "").target, keys)
     made = _MADE.get(step.kind)
     if step.kind == "analyze":
-        return engine.undo.forget_statistics(migration, step.id, [t.target.name for t in plan.tables])
+        made_here = [t.target.name for t in plan.tables if t.append is None]
+        return engine.undo.forget_statistics(migration, step.id, made_here) if made_here else []
     if step.kind == "index" and not engine.capabilities.has_schemas:
         # Names of indexes count in the whole file: one that went aside with its table would hinder a later migration.
         schema = plan.table(step.table or "").target.name.schema
@@ -125,4 +131,7 @@ _ACTS: Mapping[str, Act] = {
     "hold_dependents": steps_existing.hold_dependents,
     "set_aside_existing": steps_existing.set_aside,
     "rebind": steps_existing.rebind,
+    "create_stage": steps_append.create_stage,
+    "merge": steps_append.merge,
+    "drop_stage": steps_append.drop_stage,
 }

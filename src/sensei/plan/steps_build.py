@@ -84,8 +84,13 @@ def turn_out_rounds(ctx: Context, keys: list[tuple[model.Step, base.Finish]], re
     return total
 
 
-def turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -> int:
-    """Move the rows that violate a constraint from the table into the quarantine, in the same transaction."""
+def turn_out(
+    ctx: Context, step: model.Step, finish: base.Finish, reason: str, of: catalog.TableName | None = None
+) -> int:
+    """Move the rows that violate a constraint from the table into the quarantine, in the same transaction.
+
+    `of` is the table that they lie in (None: the target table).
+    """
     plan = ctx.plan.table(step.table or "")
     if ctx.config.options.on_row_error == "stop" or not finish.violators:
         raise errors.StoppedByRule(
@@ -96,7 +101,7 @@ def turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -
             reason=reason,
         )
     session, ddl, words = ctx.target_session, ctx.target.engine.ddl, ctx.target.engine.dialect
-    name = ddl.qualified(plan.target.name)
+    name = ddl.qualified(of or plan.target.name)
     columns = [c.target for c in plan.columns]
     listed = ", ".join(
         (words.shown_bytes if c.source_type.kind is types.Kind.BYTES else words.shown).format(
@@ -158,7 +163,9 @@ def analyze(ctx: Context, step: model.Step) -> Facts:
     if earlier is not None and "rollbacks" in earlier:
         tables = {t for n, facts in rollbacks.items() if n > int(earlier["rollbacks"]) for t in facts["tables"]}
     for table in ctx.plan.tables:
-        if table.id in tables:
+        # Statistics of the target's own tables that lie outside of them would be lost with what is written there now.
+        own = table.append is not None and ctx.target.engine.undo.forget_statistics("", "", [table.target.name])
+        if table.id in tables and not own:
             name = ctx.target.engine.ddl.qualified(table.target.name)
             session.run(ctx.target.engine.dialect.analyze.format(table=name))
     after = look(session, "statistics", statistics)

@@ -25,7 +25,7 @@ def undo(plan: model.Plan, step: model.Step, engine: base.Engine, migration: str
     keep, bind = _ports(engine)
     made = {t.target.name: f"create_table:{t.id}" for t in plan.tables}
     if step.kind == "keep_place":
-        place = catalog.TableName("", keep.place(migration, step.detail["slot"]))
+        place = catalog.TableName("", keep.place(migration, step.detail["slot"], step.detail["word"]))
         return engine.undo.drop(migration, step.id, "schema", place)
     if step.kind == "hold_dependents":
         return [g for h in plan.hanging for g in bind.put_back(migration, h, made, evidence)]
@@ -42,7 +42,7 @@ def making(ctx: Context, step: model.Step) -> steps_alone.Making | None:
     if step.kind != "keep_place":
         return None
     engine = ctx.target.engine
-    name = _ports(engine)[0].place(ctx.migration, step.detail["slot"])
+    name = _ports(engine)[0].place(ctx.migration, step.detail["slot"], step.detail["word"])
     return steps_alone.Making("schema", catalog.TableName("", name), tuple(engine.ddl.create_schema(name)))
 
 

@@ -15,6 +15,8 @@ ROWS = 10_000
 _ALIKE = {
     "create_sequence": "create",
     "create_table": "create",
+    "set_aside_existing": "aside",
+    "create_stage": "stage",
     "primary_key": "build",
     "unique": "build",
     "index": "build",

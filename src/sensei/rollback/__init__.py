@@ -42,7 +42,9 @@ def statements(
 
 def kept(plan: model.Plan) -> list[catalog.TableName]:
     """Return the names of the tables and sequences that a rollback sets aside, as they were."""
-    return [name for _, kind, name in steps.objects(plan) if kind != "schema"]
+    return [name for _, kind, name in steps.objects(plan) if kind != "schema"] + [
+        t.target.name for t in plan.tables if t.append is not None
+    ]
 
 
 def script(
@@ -187,7 +189,13 @@ def run_due(
         walked.done.append(f"stop: {guarded.says}" if guarded.stops else guarded.says)
         say(guarded.says)
         if not dry_run:
-            session.run(guarded.run)
+            try:
+                session.run(guarded.run)
+            except errors.DataRejected as error:
+                raise errors.Refused(
+                    f"this can't be done: {guarded.says}: {error.message}",
+                    hint="once that is mended, give the same command again",
+                ) from error
             crashpoints.reach("rollback:statement")
 
 

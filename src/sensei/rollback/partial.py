@@ -9,7 +9,7 @@ from typing import Any
 
 from sensei import catalog, crashpoints, rollback
 from sensei.engines import base, ledger, ledger_attempts
-from sensei.plan import model, steps
+from sensei.plan import model, steps, steps_append
 from sensei.work import sides
 
 
@@ -31,10 +31,14 @@ def along(plan: model.Plan, engine: base.Engine, asked: Collection[str], done: C
     pulls: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)
     ids = {t.target.name: t.id for t in plan.tables}
     for table in plan.tables:
-        made = f"create_table:{table.id}" in done
+        made = f"create_table:{table.id}" in done or f"merge:{table.id}" in done
         for key in table.target.foreign_keys:
-            # Where keys can't be added to a loaded table, they came with it.
-            built = made if not engine.capabilities.keys_after_load else f"foreign_key:{table.id}:{key.name}" in done
+            # Where keys can't be added to a loaded table, they came with it; the target's own table has its own.
+            built = (
+                made
+                if table.append or not engine.capabilities.keys_after_load
+                else f"foreign_key:{table.id}:{key.name}" in done
+            )
             parent = ids.get(key.table)
             if built and parent is not None:
                 pulls[parent].append((table.id, f"its foreign key {key.name} points at {parent}"))
@@ -92,7 +96,8 @@ def statements(
             keys = [k for k in table.target.foreign_keys if k.table not in names]
             result += engine.undo.detach(migration, f"create_table:{table.id}", table.target, keys)
     # No step of this name made the statistics: those of other tables stay.
-    result += engine.undo.forget_statistics(migration, "", sorted(names))
+    made_here = sorted(t.target.name for t in mine if t.append is None)
+    result += engine.undo.forget_statistics(migration, "", made_here) if made_here else []
     for step in reversed(own_steps(plan, scope.tables)):
         result += steps.undo(plan, step, engine, migration, place)
     return result
@@ -101,7 +106,8 @@ def statements(
 def kept(plan: model.Plan, tables: Collection[str]) -> list[tuple[str, catalog.TableName]]:
     """Return (kind, name) of the tables and sequences that are set aside, as they were called."""
     own = {s.id for s in own_steps(plan, tables)}
-    return [(kind, name) for step, kind, name in steps.objects(plan) if step.id in own and kind != "schema"]
+    found = [(kind, name) for step, kind, name in steps.objects(plan) if step.id in own and kind != "schema"]
+    return found + [(steps_append.ROWS, t.target.name) for t in plan.tables if t.append and t.id in tables]
 
 
 def walk(

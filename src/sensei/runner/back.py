@@ -12,7 +12,7 @@ from typing import Any
 from sensei import catalog, errors, rollback, states
 from sensei.config import home
 from sensei.engines import base, ledger
-from sensei.plan import model, steps, steps_existing
+from sensei.plan import model, steps, steps_append, steps_existing
 from sensei.rollback import verify
 from sensei.runner import control, hold, script, taken, world
 from sensei.runner import desk as desks
@@ -137,9 +137,11 @@ def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName
     kept: list[dict[str, Any]] = []
     objects = {step.id: (kind, name) for step, kind, name in steps.objects(loaded.plan)}
     for step in reversed(loaded.plan.steps):
-        if step.id not in objects and step.kind not in steps_existing.KINDS:
+        if step.id not in objects and step.kind not in steps_existing.KINDS | steps_append.KINDS:
             continue
         kind, name = objects.get(step.id, ("", None))
+        if step.kind == "merge":
+            kind, name = steps_append.ROWS, loaded.plan.table(step.table or "").target.name
         record = journaled.get(step.id)
         if record is not None and record.state is not StepState.UNDONE:
             undone[step.id] = {"object": str(name or step.object)}

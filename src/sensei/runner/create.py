@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sensei import catalog, config, errors, plan
 from sensei.config import connections, home
 from sensei.config import migration as configuration
-from sensei.engines import base, keeping, ledger
-from sensei.plan import existing, model
+from sensei.engines import base, keeping, ledger, merging
+from sensei.plan import append, existing, model
 from sensei.runner import desk as desks
 from sensei.runner import rehearsal, script, world
 from sensei.work import sides
@@ -69,7 +69,14 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
         with sides.told("target", target.name):
             there = target.engine.introspect.catalog(writing, None, plan.target_schemas(asked, found.catalog))
         notes = tuple(target.engine.notes(writing)) if target.engine.notes else ()
-        other = plan.Found(target.engine, to_identity, there, look=_looker(target, writing), notes=notes)
+        other = plan.Found(
+            target.engine,
+            to_identity,
+            there,
+            look=_looker(target, writing),
+            look_to_add=_looker_to_add(target, writing),
+            notes=notes,
+        )
         made = plan.make(asked, found, other)
         world.refuse_missing(
             "target",
@@ -77,7 +84,9 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
             target.engine.introspect.missing_privileges(
                 writing,
                 base.Purpose.TARGET,
-                [h.name for h in made.held if h.kind == "table"] + [h.name for h in made.hanging],
+                [h.name for h in made.held if h.kind == "table"]
+                + [h.name for h in made.hanging]
+                + [t.target.name for t in made.tables if t.append is not None],
                 made.target_schemas,
             ),
         )
@@ -94,6 +103,18 @@ def _looker(target: sides.Side, session: base.Session) -> existing.Look | None:
     ) -> tuple[keeping.Holdings, Sequence[str]]:
         with sides.told("target", target.name):
             return keep.look(session, tables, sequences), target.engine.introspect.dependents(session, tables)
+
+    return look_into
+
+
+def _looker_to_add(target: sides.Side, session: base.Session) -> append.Look | None:
+    merge = target.engine.merge
+    if merge is None:
+        return None
+
+    def look_into(tables: Sequence[catalog.TableName]) -> Mapping[catalog.TableName, merging.Addable]:
+        with sides.told("target", target.name):
+            return merge.look(session, tables)
 
     return look_into
 

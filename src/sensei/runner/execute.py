@@ -11,7 +11,7 @@ from typing import Any
 
 from sensei import errors, states
 from sensei.engines import ledger
-from sensei.plan import model, steps, steps_context, together
+from sensei.plan import model, steps, steps_append, steps_context, together
 from sensei.runner import amend, hold, progress, proof, script, settle, validate, verdicts, world
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
@@ -283,7 +283,15 @@ class _Run:
             progress=self.report.copying,
         )  # fmt: skip
         self.desk.screen.say(f"copying tables: {len(todo)}, workers: {options.parallelism}")
-        transfer.copy(crew, [t.job(stale, self.attempts.get(t.id, 1)) for t in todo], watch, workers)
+        transfer.copy(
+            crew,
+            [
+                t.job(stale, self.attempts.get(t.id, 1), steps_append.stage_name(t, self.target.engine, self.id))
+                for t in todo
+            ],
+            watch,
+            workers,
+        )
 
     # -- endings
 

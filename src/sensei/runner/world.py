@@ -122,12 +122,15 @@ def refuse_existing(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
         return name.schema, name.name if sensitive else name.name.lower()
 
     held = {fold(h.name): h for h in loaded.plan.held if h.kind == "table"}
+    own = {t.target.name for t in loaded.plan.tables if t.append is not None}
+    if own:
+        _refuse_other_shapes(loaded, ctx)
     hits = []
     for table in loaded.plan.tables:
         name = table.target.name
         there = introspect.object_identity(ctx.target_session, "table", name)
         old = held.get(fold(name))
-        if old is None and there is not None:
+        if old is None and there is not None and name not in own:
             hits.append(str(name))
         elif old is not None and there != old.identity:
             raise errors.WorldChanged(
@@ -143,4 +146,19 @@ def refuse_existing(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
             else f"the target already has {', '.join(hits[:10])}, which it had not when the plan was made",
             hint="rename them, or plan anew with other names",
             existing=hits,
+        )
+
+
+def _refuse_other_shapes(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
+    """Raise WorldChanged where a table that rows are to be added to is no longer as it was planned on."""
+    mine = {t.target.name: t.target for t in loaded.plan.tables if t.append is not None}
+    found = ctx.target.engine.introspect.catalog(ctx.target_session, sorted({n.schema for n in mine}))
+    now = catalog.Catalog(found.engine, found.version, (), tuple(t for t in found.tables if t.name in mine))
+    was = catalog.Catalog(found.engine, found.version, (), tuple(mine.values()))
+    changes = [str(d) for d in diff.compare(diff.facts(was), diff.facts(now))]
+    if changes:
+        raise errors.WorldChanged(
+            f"the target's own tables changed since the plan was made: {'; '.join(changes[:5])}",
+            hint="plan anew: sensei migrations create --config FILE",
+            changes=changes,
         )

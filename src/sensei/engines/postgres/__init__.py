@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.postgres import ddl, digests, introspect, keep, rows, session, survey, undo
+from sensei.engines.postgres import ddl, digests, introspect, keep, merge, rows, session, survey, undo
 
 
 def engine() -> base.Engine:
@@ -40,4 +40,5 @@ def engine() -> base.Engine:
         ),
         keep=keep.Keep(),
         bind=keep.Bind(),
+        merge=merge.Merge(),
     )

@@ -157,7 +157,7 @@ class DDL:
                 get = f"{literal(qualified(sequence.name))}::regclass"
             else:
                 continue
-            found.append(_advance(get, name, column.name, sequence))
+            found.append(advance(get, name, column.name, sequence))
         return found
 
     def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
@@ -167,7 +167,7 @@ class DDL:
         return [f"SELECT pg_catalog.setval({name}::regclass, {int(sequence.last_value)}, true)"]
 
 
-def _advance(get: str, table: str, column: str, sequence: catalog.Sequence | None) -> str:
+def advance(get: str, table: str, column: str, sequence: catalog.Sequence | None = None) -> str:
     """Write the statement that moves a sequence to the further of its old position and its column's values.
 
     Values outside of the sequence's range were not made by it and can't collide with it: they don't count.

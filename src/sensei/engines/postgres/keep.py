@@ -62,13 +62,17 @@ class Keep:
         hanging = [*_views(session, by_oid), *_foreign_keys(session, by_oid)]
         return keeping.Holdings(tuple(held), tuple(hanging), tuple(hinders))
 
-    def place(self, migration: str, slot: int) -> str:
+    def place(self, migration: str, slot: int, word: str = "kept") -> str:
         """Return the name of the schema that keeps the objects of one schema."""
-        return keeping.place_name("kept", migration) + (f"_{slot}" if slot > 1 else "")
+        return keeping.place_name(word, migration) + (f"_{slot}" if slot > 1 else "")
+
+    def placed(self, migration: str, slot: int, word: str, name: catalog.TableName) -> catalog.TableName:
+        """Return the table of that name in a place."""
+        return catalog.TableName(self.place(migration, slot, word), name.name)
 
     def kept_name(self, migration: str, held: keeping.Held) -> catalog.TableName:
         """Return where an object lies while it is held: under its own name, in the keeping schema."""
-        return catalog.TableName(self.place(migration, held.slot), held.name.name)
+        return self.placed(migration, held.slot, "kept", held.name)
 
     def aside(self, session: base.Session, migration: str, held: keeping.Held) -> list[str]:
         """Return the statement that moves an object; indexes, keys, triggers, owned sequences go with it."""

@@ -143,7 +143,7 @@ class Undo:
         times = collections.Counter(n.name for n in names)
         # Of tables that shared a name, all but the first that came were renamed: only the server knows which.
         shared = [n for n in names if times[n.name] > 1]
-        there = dict.fromkeys([*times, *map(_fresh, shared)])
+        there = dict.fromkeys([*times, *map(fresh, shared)])
         tables = ", ".join(ddl.qualified(catalog.TableName(evidence, n)) for n in there)
         # All in one statement, as they may point at each other; RESTRICT keeps what others hung on them. Some may
         # never have come to be, and a purge that was cut off may have dropped them already.
@@ -196,7 +196,7 @@ class Undo:
 def _move_table(name: catalog.TableName, evidence: str) -> str:
     """Write a block that moves a table, renaming what would collide: two schemas may share names."""
     table = f"{_lit(ddl.qualified(name))}::regclass"
-    fresh = catalog.TableName(name.schema, _fresh(name))
+    other = catalog.TableName(name.schema, fresh(name))
     place = ddl.quote(evidence)
     return f"""DECLARE r record; BEGIN
 FOR r IN
@@ -215,13 +215,13 @@ END LOOP;
 IF pg_catalog.to_regclass({_lit(ddl.qualified(catalog.TableName(evidence, name.name)))}) IS NULL THEN
   ALTER TABLE {ddl.qualified(name)} SET SCHEMA {place};
 ELSE
-  ALTER TABLE {ddl.qualified(name)} RENAME TO {ddl.quote(fresh.name)};
-  ALTER TABLE {ddl.qualified(fresh)} SET SCHEMA {place};
+  ALTER TABLE {ddl.qualified(name)} RENAME TO {ddl.quote(other.name)};
+  ALTER TABLE {ddl.qualified(other)} SET SCHEMA {place};
 END IF;
 END"""
 
 
-def _fresh(name: catalog.TableName) -> str:
+def fresh(name: catalog.TableName) -> str:
     """Return the name in the evidence schema of a table whose own name is taken there."""
     mark = hashlib.sha256(str(name).encode()).hexdigest()[:12]
     return name.name.encode()[: ddl.MAX_NAME - 13].decode(errors="ignore") + "_" + mark

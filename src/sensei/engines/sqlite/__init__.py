@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.sqlite import ddl, digests, introspect, keep, names, rows, session, survey, undo
+from sensei.engines.sqlite import ddl, digests, introspect, keep, merge, names, rows, session, survey, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=True,
@@ -34,4 +34,5 @@ def engine() -> base.Engine:
         script_command="sqlite3 DATABASE < {script}",
         keep=keep.Keep(),
         bind=keep.Bind(),
+        merge=merge.Merge(),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import apsw
 
 from sensei import catalog
-from sensei.engines import base
+from sensei.engines import base, merging
 from sensei.engines.sqlite import names, parse_table, read, tokens
 
 _TOUCHES = (apsw.SQLITE_READ, apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE)
@@ -35,8 +36,17 @@ def dependents(session: base.Session, tables: Sequence[catalog.TableName]) -> li
 def found(session: base.Session, tables: Sequence[catalog.TableName]) -> list[Dependant]:
     """Return what hangs on these tables: views, triggers, foreign keys of other tables."""
     moved = {names.fold(t.name) for t in tables}
-    result = []
     db = read.own(session).db
+    firing = db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, -1)
+    db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 1)  # else nobody is asked about them
+    try:
+        return _found(session, db, moved)
+    finally:
+        db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, firing)
+
+
+def _found(session: base.Session, db: apsw.Connection, moved: set[str]) -> list[Dependant]:
+    result = []
     objects = session.rows("SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name")
     triggers = {name for kind, name, _, _ in objects if kind == "trigger"}
     for kind, name, on, sql in objects:
@@ -60,6 +70,27 @@ def found(session: base.Session, tables: Sequence[catalog.TableName]) -> list[De
                     touches = {names.fold(r.table): columns}
                     result.append(Dependant("foreign key", words, name, name, sql, touches, r))
     return result
+
+
+def pointing(session: base.Session, tables: Container[str]) -> dict[str, list[merging.Incoming]]:
+    """Return, by folded table, every foreign key that points at one of these tables, their own included."""
+    result: dict[str, list[merging.Incoming]] = defaultdict(list)
+    for name, sql in session.rows("SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' ORDER BY name"):
+        if names.is_own(name):
+            continue
+        for r in parse_table.parse(sql or "").references:
+            if names.fold(r.table) in tables:
+                words = f"foreign key of table {name} to {r.table}"
+                references = r.references or primary(session, r.table)
+                table = catalog.TableName("", str(name))
+                result[names.fold(r.table)].append(merging.Incoming(words, r.name, table, r.columns, tuple(references)))
+    return result
+
+
+def primary(session: base.Session, table: str) -> tuple[str, ...]:
+    """Return the columns of a table's primary key."""
+    found = session.rows("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk > 0 ORDER BY pk", [table])
+    return tuple(str(n) for (n,) in found)
 
 
 def _of(touched: Mapping[str, set[str]], moved: Container[str]) -> dict[str, frozenset[str]]:

@@ -55,9 +55,13 @@ class Keep:
         hanging = [_hanging(d, there_names, session) for d in _outside(session, there_names)]
         return keeping.Holdings(tuple(held), tuple(hanging), tuple(hinders))
 
-    def place(self, migration: str, slot: int) -> str:
+    def place(self, migration: str, slot: int, word: str = "kept") -> str:
         """Return nothing: the place is a prefix and needs no making."""
         return ""
+
+    def placed(self, migration: str, slot: int, word: str, name: catalog.TableName) -> catalog.TableName:
+        """Return the table's name with the place's before it."""
+        return catalog.TableName("", f"{keeping.place_name(word, migration)}_{name.name}")
 
     def kept_name(self, migration: str, held: keeping.Held) -> catalog.TableName:
         """Return the name that a table has while it is held."""
@@ -273,12 +277,7 @@ def _hanging(found: dependents.Dependant, held: Sequence[catalog.TableName], ses
     parent = by_fold[names.fold(found.reference.table)]
     references = found.reference.references
     if not references:
-        references = tuple(
-            str(n)
-            for (n,) in session.rows(
-                "SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk > 0 ORDER BY pk", [parent.name]
-            )
-        )
+        references = dependents.primary(session, parent.name)
     return keeping.Hanging(
         "foreign_key", found.words, catalog.TableName("", found.name), "", found.sql,
         ((parent, references),), ((parent, references),), found.reference.columns, mark=_hash(found.sql),

@@ -241,6 +241,9 @@ class SqliteSession:
             db.execute(f"PRAGMA {pragma}")
         if self.purpose is base.Purpose.SOURCE:
             db.execute("PRAGMA query_only=ON")
+        else:
+            # Whatever the owner's triggers do for the owner's writes, Sensei's are none of those.
+            db.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
         # The header is read here, so that "not a database" is said by connect and not by some later statement.
         db.execute("PRAGMA schema_version").fetchall()
 

@@ -150,6 +150,7 @@ class Undo:
             # Definitions are edited; newer clients forbid that unless told. The client answers, which nobody needs.
             ".output /dev/null",
             ".dbconfig defensive off",
+            ".dbconfig enable_trigger off",
             ".output stdout",
             "PRAGMA foreign_keys = OFF;",
             "PRAGMA legacy_alter_table = OFF;",
