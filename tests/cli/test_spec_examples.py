@@ -166,7 +166,6 @@ def test_an_action_of_a_later_version_is_said_and_blocks_where_the_result_would_
 ) -> None:
     for options, blocks in (
         ({"mode": "live"}, True),
-        ({"on_existing": "append"}, True),
         ({"executor": "dask://host:8786"}, True),
         ({"zero_dates": "null"}, True),
     ):

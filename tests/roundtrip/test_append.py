@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import existing_shop
 import fix_postgres
 import fix_sensei
 import moves
@@ -19,40 +20,6 @@ import small_shop
 ENGINES = ["postgres", "sqlite"]
 APPEND = {"on_existing": "append", "chunk_rows": 2}
 OTHER = {"postgres": "sqlite", "sqlite": "postgres"}
-
-#: Of the rows of the shop some are there under their keys; triggers must sleep, foreign keys of others must not act.
-OWN = {
-    "postgres": """
-CREATE TABLE customers (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name varchar(60) NOT NULL,
-                        level int DEFAULT 7, twice int GENERATED ALWAYS AS (level * 2) STORED);
-CREATE UNIQUE INDEX customers_lower ON customers (lower(name)) WHERE name <> 'x';
-CREATE TABLE orders (id bigserial PRIMARY KEY, customer bigint NOT NULL REFERENCES customers ON DELETE CASCADE,
-                     total numeric(12,2), note text, placed timestamp);
-CREATE TABLE notes (id int PRIMARY KEY, customer bigint REFERENCES customers ON DELETE CASCADE ON UPDATE CASCADE);
-INSERT INTO customers (name, level) VALUES ('Bob ', 1), ('zoe', 2), ('own', 3);
-INSERT INTO customers (id, name) OVERRIDING SYSTEM VALUE VALUES (50, 'fifty');
-INSERT INTO orders (customer, total) VALUES (1, 1), (2, 2), (50, 3), (2, 4);
-INSERT INTO notes VALUES (1, 1), (2, 50);
-CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'fired'; END $$;
-CREATE TRIGGER loud BEFORE INSERT OR DELETE OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION shout();
-CREATE TRIGGER always AFTER INSERT OR DELETE ON customers FOR EACH ROW EXECUTE FUNCTION shout();
-ALTER TABLE customers ENABLE ALWAYS TRIGGER always;
-""",
-    "sqlite": """
-CREATE TABLE customers (id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(60) NOT NULL, level int DEFAULT 7,
-                        twice AS (level * 2));
-CREATE UNIQUE INDEX customers_lower ON customers (lower(name)) WHERE name <> 'x';
-CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL REFERENCES customers ON DELETE CASCADE,
-                     total numeric(12,2), note text, placed timestamp);
-CREATE TABLE notes (id int PRIMARY KEY, customer bigint REFERENCES customers ON DELETE CASCADE ON UPDATE CASCADE);
-INSERT INTO customers (id, name, level) VALUES (1, 'Bob ', 1), (2, 'zoe', 2), (3, 'own', 3), (50, 'fifty', 7);
-INSERT INTO orders (id, customer, total) VALUES (1, 1, 1), (2, 2, 2), (3, 50, 3), (4, 2, 4);
-INSERT INTO notes VALUES (1, 1), (2, 50);
-CREATE TRIGGER loud BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'fired'); END;
-CREATE TRIGGER louder BEFORE DELETE ON orders BEGIN SELECT RAISE(ABORT, 'fired'); END;
-ANALYZE;
-""",
-}
 
 MakeMove = Callable[..., moves.Move]
 
@@ -74,7 +41,7 @@ def make_move(warm_sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatab
         else:
             a = made.get("source") or small_shop.source(OTHER[engine], make_pg_db, tmp_path)
             made["source"] = a
-        b = end(engine, "target", own or OWN[engine])
+        b = end(engine, "target", own or existing_shop.SHARED[engine])
         options = {**APPEND, **more.pop("options", {})}
         return moves.plan_move(warm_sensei, a, b, name=name, options=options, **more)
 

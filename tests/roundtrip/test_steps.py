@@ -22,7 +22,7 @@ import small_shop
 from sensei import config, engines, errors, rollback
 from sensei.config import connections
 from sensei.engines import base, ledger
-from sensei.plan import model, steps, steps_context, steps_existing
+from sensei.plan import model, steps, steps_append, steps_context, steps_existing
 from sensei.runner import create
 from sensei.transfer import copier
 from sensei.work import sides
@@ -150,7 +150,7 @@ def _do(ctx: steps_context.Context, step: model.Step) -> None:
         ctx.book.raise_epoch(ctx.target_session, 1)
     elif step.kind == "copy":
         table = ctx.plan.table(step.table or "")
-        job = table.job(False)
+        job = table.job(False, into=steps_append.stage_name(table, ctx.target.engine, ctx.migration))
         chunk = ledger.Chunk(table.id, job.attempt, 0, None, None)
         if not ctx.book.planned_chunks(ctx.target_session, table.id, job.attempt):
             ctx.book.plan_chunks(ctx.target_session, ctx.epoch, [chunk])
@@ -179,7 +179,7 @@ def test_the_cases_name_every_kind_of_step(make_ends: MakeEnds) -> None:
         kinds = {step.kind for step in make_ends(engine).plan.steps}
         assert kinds == set(EFFECTS[engine]) | set(SILENT[engine])
     done_in_target = {kind for _, kind, _ in CASES}
-    assert set(steps._ACTS) - steps_existing.KINDS <= done_in_target
+    assert set(steps._ACTS) - steps_existing.KINDS - steps_append.KINDS <= done_in_target
 
 
 @pytest.mark.parametrize(("engine", "kind", "evidence"), CASES)

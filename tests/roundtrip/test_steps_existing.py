@@ -1,4 +1,4 @@
-"""The steps that make the target's own tables make way: done, taken back, done again, taken back again."""
+"""The steps that touch the target's own tables: done, taken back, done again, taken back again."""
 
 from __future__ import annotations
 
@@ -18,59 +18,69 @@ import servers
 import small_shop
 from sensei import config
 from sensei.engines import base
-from sensei.plan import steps_existing
+from sensei.plan import steps_append, steps_existing
 from sensei.runner import create
 from sensei.transfer import copier
 
+#: By target engine and on_existing: what a step's effect is seen by.
 EFFECTS = {
-    "postgres": {
+    ("postgres", "replace"): {
         "set_aside_existing": "table public.orders: gone",
         "create_table": "table public.orders: new",
         "rebind": "view public.names: definition",
         "index": "index public.orders_customer: new",
         "prime": "sequence public.customers_id_seq: last_value",
     },
-    "sqlite": {
+    ("sqlite", "replace"): {
         "set_aside_existing": "table orders: gone",
         "create_table": "table orders: new",
         "index": "index orders_customer: new",
         "analyze": "rows sqlite_stat1: digest",
     },
+    ("postgres", "append"): {"merge": "rows public.orders: digest"},
+    ("sqlite", "append"): {"merge": "rows orders: digest", "analyze": "rows sqlite_stat1: digest"},
 }
 #: Kinds whose effect no snapshot shows, as they make what is Sensei's own or only look.
-SILENT = {"postgres": ["keep_place", "hold_dependents", "prove"], "sqlite": ["hold_dependents", "rebind", "prove"]}
-CASES = [(engine, kind) for engine in EFFECTS for kind in (*EFFECTS[engine], *SILENT[engine])]
+SILENT = {
+    ("postgres", "replace"): ["keep_place", "hold_dependents", "prove"],
+    ("sqlite", "replace"): ["hold_dependents", "rebind", "prove"],
+    ("postgres", "append"): ["keep_place", "create_stage", "copy", "drop_stage", "prove"],
+    ("sqlite", "append"): ["create_stage", "copy", "drop_stage", "prove"],
+}
+CASES = [(*which, kind) for which in EFFECTS for kind in (*EFFECTS[which], *SILENT[which])]
 
 
 @pytest.fixture(scope="module")
 def make_ends(pg_server: servers.PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    made: dict[str, harness.Ends] = {}
+    made: dict[tuple[str, str], harness.Ends] = {}
     databases: list[servers.Database] = []
 
     def database() -> servers.Database:
         databases.append(pg_server.create_db())
         return databases[-1]
 
-    def make(engine: str) -> harness.Ends:
-        if engine not in made:
+    def make(engine: str, how: str) -> harness.Ends:
+        if (engine, how) not in made:
             folder = tmp_path_factory.mktemp("ends")
             a = small_shop.source("sqlite" if engine == "postgres" else "postgres", database, folder)  # type: ignore[arg-type]
-            b = existing_shop.target(engine, database, folder)  # type: ignore[arg-type]
+            b: moves.End = database() if engine == "postgres" else folder / "target.db"
+            own = {"postgres": existing_shop.POSTGRES, "sqlite": existing_shop.SQLITE}
+            small_shop.run(b, (own if how == "replace" else existing_shop.SHARED)[engine])
             path = folder / "steps.yaml"
             told = {
                 "name": "steps",
                 "connections": {"from": moves.url(a), "to": moves.url(b)},
                 "source": {"connection": "from"},
                 "target": {"connection": "to"},
-                "options": {"on_existing": "replace"},
+                "options": {"on_existing": how},
             }
             path.write_text(json.dumps(told))
             asked = config.load(path, None).config
             source, target = harness._side(base.Purpose.SOURCE, a), harness._side(base.Purpose.TARGET, b)
             desk = cast(Any, SimpleNamespace(screen=SimpleNamespace(say=lambda text: None)))
             plan = create.look(desk, asked, source, target)
-            made[engine] = harness.Ends(plan, asked, source, target, source.open(), target.open(), b)
-        return made[engine]
+            made[(engine, how)] = harness.Ends(plan, asked, source, target, source.open(), target.open(), b)
+        return made[(engine, how)]
 
     yield make
     copier._SESSIONS.drop_all()
@@ -82,12 +92,14 @@ def make_ends(pg_server: servers.PostgresServer, tmp_path_factory: pytest.TempPa
 
 
 def test_the_cases_name_every_kind_of_step_that_makes_way() -> None:
-    assert {kind for _, kind in CASES} >= steps_existing.KINDS
+    assert {kind for _, _, kind in CASES} >= steps_existing.KINDS | steps_append.KINDS
 
 
-@pytest.mark.parametrize(("engine", "kind"), CASES)
-def test_a_step_is_done_taken_back_done_again_and_taken_back_again(make_ends: Any, engine: str, kind: str) -> None:
-    ends: harness.Ends = make_ends(engine)
+@pytest.mark.parametrize(("engine", "how", "kind"), CASES)
+def test_a_step_is_done_taken_back_done_again_and_taken_back_again(
+    make_ends: Any, engine: str, how: str, kind: str
+) -> None:
+    ends: harness.Ends = make_ends(engine, how)
     plan = harness._up_to(ends.plan, kind)
     before, effects = ends.seen(), []
     first = min(n for n, s in enumerate(plan.steps) if s.kind == kind)
@@ -100,8 +112,8 @@ def test_a_step_is_done_taken_back_done_again_and_taken_back_again(make_ends: An
             harness._do(ctx, step)
         effects.append(ends.seen())
         changed = reader.diff_snapshots(halfway, effects[-1])
-        if kind in EFFECTS[engine]:
-            assert any(EFFECTS[engine][kind] in line for line in changed), changed
+        if kind in EFFECTS[(engine, how)]:
+            assert any(EFFECTS[(engine, how)][kind] in line for line in changed), changed
         for step in plan.steps:
             harness._do(ctx, step)
         assert reader.diff_snapshots(effects[-1], ends.seen()) == []

@@ -312,7 +312,6 @@ def test_variables_are_not_expanded_by_loading(monkeypatch: pytest.MonkeyPatch) 
         ("options: {mode: live}", "options.mode", True),
         ("options: {capture: log}", "options.capture", True),
         ("options: {executor: 'dask://h:8786'}", "options.executor", True),
-        ("options: {on_existing: append}", "options.on_existing", True),
         ("options: {zero_dates: 'null'}", "options.zero_dates", True),
         ("validation: {max_age: 1h}", "validation.max_age", False),
         ("validation: {fidelity: semantic}", "validation.fidelity", False),
@@ -333,6 +332,7 @@ def test_what_is_not_carried_out_yet_is_never_silent(more: str, path: str, requi
     [
         "options: {parallelism: 8, chunk_rows: 10, on_row_error: stop, evidence: drop, accept_lossy: [a.b]}",
         "options: {on_existing: replace}",
+        "options: {on_existing: append}",
         "tables: {a: {target: b, columns: {c: {target: d, type: text}}}}",
         "rollback_verification: [{target_cleaned: true}]",
         "auto_rollback: {enabled: false}",
