@@ -77,6 +77,7 @@ def _pair(
         bytes_ // rows if rows else 0,
         tuple(model.Quarantined(_texts(r.key), _texts(r.row), r.column, r.reason) for r in rejected),
         copied,
+        shared=table.append is not None,
     )
 
 

@@ -13,7 +13,7 @@ from sensei.config import home
 from sensei.config import migration as configuration
 from sensei.engines import base, ledger
 from sensei.journal import migrations, store
-from sensei.plan import model, steps
+from sensei.plan import model, steps, steps_append, steps_existing
 from sensei.runner import desk as desks
 from sensei.runner import hold, progress, script, taken
 from sensei.states import State, StepState, TableState
@@ -205,7 +205,14 @@ def _undone(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session:
     journaled = desk.store.steps(loaded.id)
     undone: dict[str, dict[str, Any]] = {}
     kept: list[dict[str, Any]] = []
-    for step, kind, name in reversed(steps.objects(loaded.plan)):
+    objects = list(steps.objects(loaded.plan))
+    for step in loaded.plan.steps:
+        touched = step.kind in steps_append.KINDS | steps_existing.KINDS and step.id in journaled
+        if touched and journaled[step.id].state is not StepState.UNDONE:
+            undone[step.id] = {"object": step.object}
+        if step.kind == "merge":
+            objects.append((step, steps_append.ROWS, loaded.plan.table(step.table or "").target.name))
+    for step, kind, name in reversed(objects):
         if step.id in journaled and journaled[step.id].state is not StepState.UNDONE:
             undone[step.id] = {"object": str(name)}
         if kind == "schema" or (str(name), place) in known:
@@ -215,7 +222,8 @@ def _undone(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session:
             if target.engine.capabilities.has_schemas
             else catalog.TableName("", f"{place}_{name.name}")
         )
-        if target.engine.introspect.object_identity(session, kind, aside) is not None:
+        lies = "table" if kind == steps_append.ROWS else kind
+        if target.engine.introspect.object_identity(session, lies, aside) is not None:
             kept.append({**taken.entry(loaded, kind, str(name), place), "connection": target.name})
     taken.enter(loaded, undone, kept)
 

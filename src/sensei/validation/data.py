@@ -242,7 +242,7 @@ class _Comparison:
             if found.rows_compared < here:
                 # What was not looked at can only be counted.
                 quarantined = min(len(pair.quarantined), max(here - there, 0)) or quarantined
-                gap = here - quarantined - there
+                gap = here - quarantined - there if not pair.shared else 0
                 missing, extra = max(missing, gap), max(extra, -gap)
         return model.Divergence(
             table=pair.id,

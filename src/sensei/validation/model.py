@@ -150,6 +150,8 @@ class Pair:
     width: int = 0  #: bytes of a row on average; 0: not known
     quarantined: tuple[Quarantined, ...] = ()
     copied: tuple[Copied, ...] = ()
+    #: The target's table was there before and has rows of its own: those besides the source's are no difference.
+    shared: bool = False
 
 
 @dataclass(frozen=True)

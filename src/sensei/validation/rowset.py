@@ -101,7 +101,7 @@ class Comparer:
             self._differs(lone.pop(0), rest.pop(0))
         for row in lone:
             self._missing(row)
-        for row in rest:
+        for row in rest if not self.pair.shared else ():
             self.tally.extra += 1
             self._sample(row, "extra", None, None, None)
 

@@ -41,7 +41,8 @@ def check(scoped: scope.Scope) -> model.Outcome:
     unmeasured: list[str] = []
     facts: dict[str, Any] = {}
     with scoped.both() as ends:
-        for n, pair in enumerate(scoped.comparable(), 1):
+        pairs = [p for p in scoped.comparable() if not p.shared]
+        for n, pair in enumerate(pairs, 1):
             scoped.pause()
             unit = f"{_PERSPECTIVE}:{pair.id}"
             known = scoped.memory.get(unit)
@@ -54,10 +55,13 @@ def check(scoped: scope.Scope) -> model.Outcome:
             facts[pair.id] = known["facts"]
             unmeasured += known["unmeasured"]
             failures += [_failure(scoped, pair, says) for says in known["differences"]]
-            scoped.progress(_PERSPECTIVE, pair.id, n, len(scoped.comparable()))
+            scoped.progress(_PERSPECTIVE, pair.id, n, len(pairs))
     share = measured / rows if rows else 1.0
-    summary = f"{columns} columns of {len(scoped.comparable())} tables over {measured:,} rows ({share:.0%} of all)"
+    summary = f"{columns} columns of {len(pairs)} tables over {measured:,} rows ({share:.0%} of all)"
     summary += scoped.left_out()
+    shared = [p.id for p in scoped.comparable() if p.shared]
+    if shared:
+        summary += f"; not measured, as they hold other rows too: {', '.join(shared[:5])}"
     if unmeasured:
         summary += f"; not measured: {'; '.join(unmeasured[:5])}"
     return scope.outcome(
