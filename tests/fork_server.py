@@ -73,6 +73,7 @@ def _serve() -> None:
     import sensei.cli.app
     import sensei.cli.running
     import sensei.cli.words
+    import sensei.engines.mysql
     import sensei.engines.postgres
     import sensei.engines.sqlite
     import sensei.runner.back
