@@ -382,14 +382,14 @@ def test_a_sequence_is_never_primed_behind_the_data(pg_db: servers.Database, con
         (
             types.LogicalType(types.Kind.ANY),
             "sqlite",
-            base.ColumnFacts(9, 0, 0, "", 6, {"integer": 9}),
+            base.ColumnFacts(9, 0, 0, "", 6, classes={"integer": 9}),
             "bigint",
             "exact",
         ),
         (
             types.LogicalType(types.Kind.ANY),
             "sqlite",
-            base.ColumnFacts(9, 0, 0, "", 6, {"text": 8, "real": 1}),
+            base.ColumnFacts(9, 0, 0, "", 6, classes={"text": 8, "real": 1}),
             "text",
             "lossy",
         ),

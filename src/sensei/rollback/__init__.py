@@ -213,9 +213,11 @@ def refuse_dependents(
     made = {name for _, kind, name, _ in book.objects(session) if kind == "table"}
     names = [t.target.name for t in tables if t.target.name in made]
     if names and not side.engine.capabilities.transactional_ddl:
-        # A walk that was cut off has set some of them aside already: their foreign keys are the migration's own.
+        # A walk that was cut off, or a rollback of some of them, has set tables aside already, and may have forgotten
+        # them: their foreign keys are the migration's own.
         places = [evidence_name(book.migration, n) for n in range(1, len(book.taken_back(session)) + 3)]
-        names += [catalog.TableName(place, name.name) for place in places for name in made]
+        own = {name.name for name in made} | {t.target.name.name for t in tables}
+        names += [catalog.TableName(place, name) for place in places for name in sorted(own)]
     hanging = [w for w in side.engine.introspect.dependents(session, names) if w not in bound] if names else []
     if hanging:
         raise errors.Refused(
