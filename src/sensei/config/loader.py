@@ -68,7 +68,7 @@ def loads(text: str, name: str = "<string>", environment: str | None = None, *, 
         path=Path(name),
         warnings=_warnings(config, environment, environments, name, effective),
         environments=tuple(environments),
-        lines=_lines(effective),
+        lines=lines(effective),
         rest=overlay.connections_of(base),
     )
 
@@ -97,7 +97,8 @@ def _complaints_within(merged: Tree, changes: Tree, name: str) -> list[Complaint
     return [c for c in found if Spot(c.line, c.column) in own]
 
 
-def _lines(tree: Tree) -> dict[str, int]:
+def lines(tree: Tree) -> dict[str, int]:
+    """Return the line of each key and part, by its path."""
     lines: dict[str, int] = {}
 
     def walk(here: Tree, path: complaints.Path) -> None:

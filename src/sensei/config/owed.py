@@ -92,7 +92,7 @@ def _checks(config: MigrationConfig) -> _Found:
 
 def _validation(config: MigrationConfig) -> _Found:
     validation = config.validation
-    for key in ("rules", "workload", "fidelity"):
+    for key in ("workload", "fidelity"):
         if key in validation.model_fields_set:
             yield f"validation.{key}", f"{key} are not asked by this version's validation yet", False
     if "max_age" in validation.model_fields_set:

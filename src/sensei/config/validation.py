@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import pydantic
 
+from sensei import errors, queries
 from sensei.config import fields
 from sensei.config.fields import Duration, Name, Section, Words
 
@@ -13,13 +14,35 @@ Severity = Literal["critical", "warning", "info"]
 
 
 class Rule(Section):
-    """A business rule: a query whose answer must be the same on both sides."""
+    """A business rule: a condition that each row of a table meets, or a query with the same answer on both sides."""
 
     name: Name
-    table: Words | None = None  #: the table that a failure is reported for
-    source: Words  #: query in the source's dialect
+    table: Words | None = None  #: whose rows the condition is about; else the table that a failure is reported for
+    condition: Words | None = None  #: portable SQL in the source's names; a row breaks it where it is false
+    source: Words | None = None  #: query in the source's dialect
     target: Words | None = None  #: query in the target's dialect; None: the source's, translated
     severity: Severity = "critical"
+
+    @pydantic.model_validator(mode="after")
+    def _is_one_of_two(self) -> Rule:
+        if (self.condition is None) == (self.source is None):
+            raise fields.wrong(f"the rule '{self.name}' takes either a condition, or a query under source")
+        if self.condition is not None and self.target is not None:
+            raise fields.wrong(
+                f"the rule '{self.name}' has a condition, which is asked on both sides: it has no target"
+            )
+        for key, read in (
+            ("condition", queries.condition),
+            ("source", queries.any_query),
+            ("target", queries.any_query),
+        ):
+            text = getattr(self, key)
+            try:
+                if text is not None:
+                    read(text)
+            except errors.BadInput as problem:
+                raise fields.wrong(f"the rule '{self.name}': {problem.message}", key=(key,)) from None
+        return self
 
 
 class Tolerances(Section):
@@ -37,6 +60,12 @@ class Tolerances(Section):
     distinct: Annotated[float, pydantic.Field(ge=0, le=1)] = 0.0
     #: Columns that are not compared, as table.column or schema.table.column.
     ignore_columns: tuple[Words, ...] = ()
+    #: Routines, triggers and views that the target may lack, by name or pattern, such as "trigger *".
+    missing_objects: tuple[Words, ...] = ()
+    #: A query that takes so many times as long on the target is told as slower; at least 1.
+    slower: Annotated[float, pydantic.Field(ge=1)] = 2.0
+    #: ... and by at least so much time.
+    slower_by: Duration = "20ms"
 
 
 class Relationship(Section):
@@ -56,9 +85,11 @@ class Validation(Section):
     rules: tuple[Rule, ...] = ()
     #: Beside the foreign keys of the source. All names are the source's.
     relationships: tuple[Relationship, ...] = ()
-    #: File of queries that are replayed on both sides.
+    #: File of queries that are replayed on both sides, or "server": those that the source's own statistics hold.
     workload: Words | None = None
     fidelity: Literal["exact", "semantic"] = "exact"
+    #: A rule or a query of the workload that takes longer on either side is given up.
+    query_timeout: Duration = "60s"
     tolerances: Tolerances = Tolerances()
     #: A verdict older than this doesn't open the gate.
     max_age: Duration = "24h"

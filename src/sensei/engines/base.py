@@ -13,7 +13,7 @@ from sensei import catalog
 from sensei.catalog import types
 
 if TYPE_CHECKING:  # it is written in the words of this module
-    from sensei.engines import keeping, merging
+    from sensei.engines import asking, keeping, merging
 
 Row = tuple[Any, ...]
 #: What a rollback script adds to a migration's epoch: more than there ever are runners.
@@ -506,6 +506,7 @@ class Engine:
     bind: keeping.Bind | None = None
     merge: merging.Merge | None = None  #: adds rows to the target's own tables; None: not carried out on this engine
     survey: Survey | None = None  #: None: validation can't ask this engine yet
+    ask: asking.Ask | None = None  #: None: rules and workloads can't be asked of this engine
 
 
 @contextlib.contextmanager

@@ -185,6 +185,7 @@ def _scope(
         Path(path).parent if path else None,
         held.check,
         shown.told,
+        verdicts.places(path),
     )
 
 

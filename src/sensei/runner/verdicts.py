@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sensei import errors
-from sensei.config import home
+from sensei.config import home, loader, reader
 from sensei.journal import events, migrations
 from sensei.runner import desk as desks
 from sensei.states import State
@@ -94,6 +95,14 @@ def _folder(migration: str) -> Path:
     folder = home.artifacts(migration) / "validations"
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def places(path: str) -> Callable[[str], str]:
+    """Return what tells "file:line: " of a key of the migration file as it is now; nothing where it can't be read."""
+    lines: Mapping[str, int] = {}
+    with contextlib.suppress(errors.SenseiError):
+        lines = loader.lines(reader.parse(reader.read_text(Path(path)), path)) if path else {}
+    return lambda key: f"{path}:{lines[key]}: " if key in lines else ""
 
 
 def chosen(desk: desks.Desk, loaded: desks.Loaded, number: int | None) -> Run:

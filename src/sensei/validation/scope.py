@@ -83,6 +83,11 @@ def _unheard(perspective: model.Perspective, table: str, done: int, total: int) 
     """Nobody listens."""
 
 
+def _nowhere(path: str) -> str:
+    """Nobody knows the file."""
+    return ""
+
+
 @dataclass
 class Scope:
     """One run, as its perspectives see it."""
@@ -100,6 +105,8 @@ class Scope:
     pause: Callable[[], None] = _go_on  #: raises Paused or TakenOver where it is time to stop
     #: Told how far a perspective is: table, rows done, rows in all.
     progress: Callable[[model.Perspective, str, int, int], None] = _unheard
+    #: Returns "file:line: " for a key's path, such as validation.rules[0], or nothing where the file is gone.
+    where: Callable[[str], str] = _nowhere
     #: What the perspectives leave for `validations divergence`.
     divergences: list[model.Divergence] = field(default_factory=list)
     queries: list[dict[str, Any]] = field(default_factory=list)

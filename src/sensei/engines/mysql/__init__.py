@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.mysql import ddl, digests, fence, introspect, load, names, rows, session, survey, undo
+from sensei.engines.mysql import ask, ddl, digests, fence, introspect, load, names, rows, session, survey, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=False,
@@ -57,6 +57,7 @@ def engine() -> base.Engine:
         rows=rows.Rows(),
         digests=digests.Digests(),
         survey=survey.Survey(),
+        ask=ask.Ask(),
         ledger_prefix=names.OWN_PREFIX,
         ledger_words=LEDGER_WORDS,
         dialect=DIALECT,

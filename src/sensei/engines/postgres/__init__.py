@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.postgres import ddl, digests, introspect, keep, merge, rows, session, survey, undo
+from sensei.engines.postgres import ask, ddl, digests, introspect, keep, merge, rows, session, survey, undo
 
 
 def engine() -> base.Engine:
@@ -28,6 +28,7 @@ def engine() -> base.Engine:
         rows=rows.Rows(),
         digests=digests.Digests(),
         survey=survey.Survey(),
+        ask=ask.Ask(),
         ledger_prefix='"sensei_".',
         script_command="psql -X -f {script}",
         ledger_words=base.LedgerWords(share=" FOR SHARE"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.sqlite import ddl, digests, introspect, keep, merge, names, rows, session, survey, undo
+from sensei.engines.sqlite import ask, ddl, digests, introspect, keep, merge, names, rows, session, survey, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=True,
@@ -30,6 +30,7 @@ def engine() -> base.Engine:
         rows=rows.Rows(),
         digests=digests.Digests(),
         survey=survey.Survey(),
+        ask=ask.Ask(),
         ledger_prefix=names.OWN_PREFIX,
         script_command="sqlite3 DATABASE < {script}",
         keep=keep.Keep(),
