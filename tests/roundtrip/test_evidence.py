@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
+import ends
 import fix_sensei
 import moves
+import reader
 import servers
 from fix_postgres import MakeDatabase
 from sensei.demo import look, shop
@@ -106,6 +108,21 @@ def test_kept_tables_of_an_sqlite_target_hold_every_row_until_purge_drops_them(
     move.verify()
 
 
+def test_kept_tables_of_a_mariadb_target_hold_every_row_until_purge_drops_them(
+    sensei: fix_sensei.Sensei, source: Path, mysql_db: servers.MysqlDatabase
+) -> None:
+    move = moved(sensei, source, mysql_db, "keep")
+    assert reader.compare_databases(source, mysql_db) == []
+    move.rollback("--verify")
+    place = f"sensei_evidence_{move.id}"
+    aside = mysql_db.server.database(place)
+    assert reader.compare_databases(source, aside) == []
+    assert {e["place"] for e in kept_by(sensei, move)} == {place}
+    sensei("evidence", "purge", move.id, "--yes")
+    assert mysql_db.server.databases("sensei_evidence") == []
+    move.verify()
+
+
 # -- drop
 
 
@@ -116,6 +133,16 @@ def test_drop_leaves_nothing_on_a_target_that_was_empty(
     assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
     assert tables_of(pg_db) == []
     assert kept_by(sensei, move) == []
+
+
+def test_drop_leaves_nothing_on_a_mariadb_target_that_was_empty(
+    sensei: fix_sensei.Sensei, source: Path, mysql_db: servers.MysqlDatabase
+) -> None:
+    move = moved(sensei, source, mysql_db, "drop")
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+    left = {name for (name,) in mysql_db.query("SHOW TABLES")}
+    assert left and all(name.startswith("sensei_") for name in left)
+    assert mysql_db.server.databases("sensei_evidence") == [] and kept_by(sensei, move) == []
 
 
 def test_on_a_target_with_tables_of_its_own_nothing_is_ever_dropped(
@@ -183,6 +210,33 @@ def test_a_table_of_an_sqlite_target_is_exported_with_what_others_wrote_into_it_
         assert connection.execute("SELECT name FROM sqlite_schema WHERE name = 't'").fetchall() == []
 
 
+def test_a_table_of_a_mariadb_target_is_exported_as_it_is(
+    sensei: fix_sensei.Sensei, mysql_db: servers.MysqlDatabase, tmp_path: Path
+) -> None:
+    source = tmp_path / "source.db"
+    note = "tab\tback\\slash 'quoted'"
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, amount NUMERIC(30,10), small DOUBLE, seen TIMESTAMP, note TEXT,"
+            " image BLOB)"
+        )
+        connection.execute("INSERT INTO t VALUES (1, '1.5', 0.1, '2024-05-01 10:00:00', ?, x'00ff')", [note])
+        connection.execute("INSERT INTO t VALUES (2, NULL, 1e-30, NULL, '', NULL)")
+        connection.commit()
+    move = moved(sensei, source, mysql_db, "export")
+    mysql_db.execute("INSERT INTO t (id, note) VALUES (4, 'written by somebody')")
+    move.rollback("--verify")
+    (entry,) = kept_by(sensei, move)
+    found = parquet.read_table(entry["place"]).to_pydict()
+    assert found["id"] == [1, 2, 4] and entry["rows"] == 3
+    assert found["note"] == [note, "", "written by somebody"]
+    assert found["amount"] == ["1.5000000000", None, None]
+    assert [repr(x) for x in found["small"]] == ["0.1", "1e-30", "None"]
+    assert found["image"] == [b"\x00\xff", None, None]
+    assert str(found["seen"][0]).startswith("2024-05-01 10:00:00")
+    assert mysql_db.query("SHOW TABLES LIKE 't'") == []
+
+
 def test_a_large_table_is_exported_in_several_row_groups(sensei: fix_sensei.Sensei, make_pg_db: MakeDatabase) -> None:
     source, target = make_pg_db(), make_pg_db()
     source.execute("CREATE TABLE t AS SELECT n, 'row ' || n AS text FROM generate_series(1, 70000) n")
@@ -196,16 +250,26 @@ def test_a_large_table_is_exported_in_several_row_groups(sensei: fix_sensei.Sens
     assert found["n"] == list(range(1, 70_001)) and found["text"][69_999] == "row 70000"
 
 
-@pytest.mark.parametrize("point", ["evidence:written:2", "evidence:renamed:3"])
+@pytest.mark.parametrize(
+    ("engine", "point"),
+    [
+        ("postgres", "evidence:written:2"),
+        ("postgres", "evidence:renamed:3"),
+        ("mysql", "evidence:renamed:2"),
+        ("mysql", "rollback:statement:4"),
+    ],
+)
 def test_an_export_that_is_cut_off_is_finished_by_the_same_command(
-    point: str, sensei: fix_sensei.Sensei, source: Path, pg_db: servers.Database
+    point: str, engine: str, sensei: fix_sensei.Sensei, source: Path, maker: ends.Maker
 ) -> None:
-    move = moved(sensei, source, pg_db, "export")
+    target = maker(engine)()
+    move = moved(sensei, source, target, "export")
     sensei("migrations", "rollback", move.id, "--full", crash_at=point)
-    assert tables_of(pg_db) == sorted(f"public.{table}" for table in shop.TABLES), "nothing may be dropped yet"
+    if point.startswith("evidence"):
+        assert reader.compare_databases(source, target) == [], "nothing may be dropped yet"
     move.rollback("--verify")
-    assert tables_of(pg_db) == []
-    places = {e["object"].removeprefix("public."): Path(e["place"]) for e in kept_by(sensei, move)}
+    assert not any(name.startswith("rows ") for name in reader.snapshot(target))
+    places = {e["object"].rpartition(".")[2]: Path(e["place"]) for e in kept_by(sensei, move)}
     assert sorted(places) == sorted(shop.TABLES)
     for table, path in places.items():
         assert exported(path, look.columns(source, table)) == look.in_sqlite(source, table)

@@ -10,11 +10,19 @@ from typing import Any
 
 import pytest
 
+import ends
 import fix_sensei
 import moves
 import reader
 import servers
+import small_shop
 from sensei.demo import shop
+
+
+@pytest.fixture
+def sensei(warm_sensei: fix_sensei.Sensei) -> fix_sensei.Sensei:
+    """Commands start in a moment."""
+    return warm_sensei
 
 
 @pytest.fixture
@@ -44,8 +52,14 @@ def recovered(sensei: fix_sensei.Sensei, *words: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.fixture(params=["postgres", "sqlite"])
+@pytest.fixture(params=["postgres", "sqlite", "mysql"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> moves.End:
+    if request.param == "mysql":
+        mysql: servers.MysqlDatabase = request.getfixturevalue("mysql_db")
+        mysql.execute(
+            "CREATE TABLE own (id integer AUTO_INCREMENT PRIMARY KEY, t text); INSERT INTO own (t) VALUES ('x')"
+        )
+        return mysql
     if request.param == "sqlite":
         path = tmp_path / "target.db"
         with closing(sqlite3.connect(path)) as connection:
@@ -58,14 +72,10 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> moves.End:
     return database
 
 
-def where(end: moves.End) -> Any:
-    return end.dsn if isinstance(end, servers.Database) else end
-
-
 def test_a_completed_migration_is_taken_back_with_proof_from_a_new_home(
     sensei: fix_sensei.Sensei, source: Path, target: moves.End
 ) -> None:
-    before = reader.snapshot(where(target))
+    before = reader.snapshot(target)
     move = plan(sensei, source, target)
     move.start()
     lose_home(sensei, target)
@@ -76,21 +86,23 @@ def test_a_completed_migration_is_taken_back_with_proof_from_a_new_home(
 
     done = move.rollback("--verify").data
     assert done["rollback_verification"] == moves.LINES and done["passed"] is True
-    assert reader.diff_snapshots(before, reader.snapshot(where(target))) == []
+    assert reader.diff_snapshots(before, reader.snapshot(target)) == []
     sensei("evidence", "purge", move.id, "--yes")
     move.verify()
 
 
+@pytest.mark.parametrize("engine", ["postgres", "mysql"])
 def test_a_migration_that_stopped_half_way_is_finished_from_a_new_home_and_no_row_comes_twice(
-    sensei: fix_sensei.Sensei, source: Path, pg_db: servers.Database
+    sensei: fix_sensei.Sensei, source: Path, maker: ends.Maker, engine: str
 ) -> None:
-    move = plan(sensei, source, pg_db)
+    target = maker(engine)()
+    move = plan(sensei, source, target)
     move.start(crash_at="journal:step_done:copy:before")
-    lose_home(sensei, pg_db)
+    lose_home(sensei, target)
     (found,) = recovered(sensei, move.id)
     assert found["status"] == "paused"
     assert move.resume(json=True).data["status"] == "completed"
-    assert reader.compare_databases(source, pg_db.dsn) == []
+    assert reader.compare_databases(source, target) == []
     assert move.rollback("--verify").data["passed"] is True
 
 
@@ -160,3 +172,19 @@ def test_what_is_here_already_or_was_never_there_is_refused_and_nothing_is_made(
     sensei("connections", "add", "nowhere", moves.url(nowhere))
     sensei("migrations", "recover", "nowhere", expect=5)
     assert not nowhere.exists()
+
+
+def test_a_mariadb_source_is_measured_from_a_new_home_as_from_the_old_one(
+    sensei: fix_sensei.Sensei, maker: ends.Maker, tmp_path: Path
+) -> None:
+    source = small_shop.source("mysql", maker("mysql"), tmp_path)
+    target = tmp_path / "target.db"
+    move = plan(sensei, source, target)
+    move.start()
+    move.rollback()
+    lose_home(sensei, target)
+    (found,) = recovered(sensei)
+    assert (found["status"], found["verifiable"]) == ("rolled_back", True)
+    assert move.verify()["rollback_verification"] == moves.LINES
+    ends.run(source, "UPDATE customers SET name = 'bob' WHERE id = 2")
+    assert move.verify(expect=4)["rollback_verification"]["source_data_integrity"] == "damaged"

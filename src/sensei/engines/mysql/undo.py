@@ -16,6 +16,9 @@ from sensei.engines.mysql import queries
 
 _MIGRATIONS = f"{naming.OWN_PREFIX}migrations"
 _OBJECTS = f"{naming.OWN_PREFIX}objects"
+_STEPS = f"{naming.OWN_PREFIX}steps"
+#: The moment as the ledger writes it.
+_NOW = "DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%dT%H:%i:%s.%f+00:00')"
 #: Tables, in hex, that foreign keys of tables which the migration did not make point at.
 _HELD = "@sensei_held"
 #: As sessions pin them: what strings mean, and which zone times are printed in.
@@ -74,6 +77,44 @@ def _empty_schema(schema: str) -> str:
     )
 
 
+def _note(migration: str, step: str, kind: str, name: catalog.TableName) -> base.Guarded:
+    """Note what a step made that was cut off before it could: nothing of that name was there when it was begun.
+
+    A table that has rows is somebody else's. `rollback` has noted it before; a script comes without anybody who would.
+    """
+    if kind == "schema":
+        schema = name.name or name.schema
+        there = f"EXISTS (SELECT 1 FROM information_schema.SCHEMATA x WHERE x.SCHEMA_NAME = {_lit(schema)})"
+        identity, empty = _lit(""), ""
+    else:
+        there, identity = _there(name), queries.identity(_lit(name.schema), _lit(name.name))
+        empty = f" WHERE NOT EXISTS (SELECT 1 FROM {naming.qualified(name)})" if kind == "table" else ""
+    mine = f"migration = {_lit(migration)} AND step = {_lit(step)}"
+    values = ", ".join(_lit(v) for v in (migration, step, kind, name.schema, name.name))
+    return base.Guarded(
+        f"EXISTS (SELECT 1 FROM {_STEPS} WHERE {mine} AND state = 'begun')"
+        f" AND NOT EXISTS (SELECT 1 FROM {_OBJECTS} WHERE {mine}) AND {there}",
+        f"INSERT INTO {_OBJECTS} SELECT {values}, {identity}, {_NOW} FROM DUAL{empty}",
+        f"note {kind} {name}, which a step made before it was cut off",
+    )
+
+
+def _note_again(migration: str, step: str, name: catalog.TableName) -> base.Guarded:
+    """Note a table's identity anew where a step on it was cut off: building an index moves when it was made."""
+    of = _lit(f":{step.partition(':')[2]}:")
+    begun = (
+        f"EXISTS (SELECT 1 FROM {_STEPS} s WHERE s.migration = {_lit(migration)} AND s.state = 'begun'"
+        f" AND LOCATE({of}, CONCAT(s.step, ':')) > 0)"
+    )
+    one, both = (_ours(migration, step, name, certain=certain) for certain in (False, True))
+    return base.Guarded(
+        f"{begun} AND {one} AND NOT {both}",
+        f"UPDATE {_OBJECTS} SET identity = {queries.identity(_lit(name.schema), _lit(name.name))}"
+        f" WHERE migration = {_lit(migration)} AND step = {_lit(step)}",
+        f"note how the table {name} is now, as a step on it was cut off",
+    )
+
+
 class Undo:
     """Undo by moving into the evidence database, or by dropping."""
 
@@ -89,6 +130,7 @@ class Undo:
         aside, fresh = catalog.TableName(evidence, name.name), _fresh(name, evidence)
         # Two databases may share names: the second to come gets one of its own.
         return [
+            _note(migration, step, kind, name),
             base.Guarded(
                 f"{ours} AND NOT {_there(aside)}",
                 f"RENAME TABLE {naming.qualified(name)} TO {naming.qualified(aside)}",
@@ -110,12 +152,15 @@ class Undo:
                 f" WHERE o.migration = {_lit(migration)} AND o.step = {_lit(step)})"
             )
             when = f"{recorded} AND {_empty_schema(schema)}"
-            return [base.Guarded(when, f"DROP DATABASE {naming.quote(schema)}", f"drop the empty database {schema}")]
+            drop = base.Guarded(when, f"DROP DATABASE {naming.quote(schema)}", f"drop the empty database {schema}")
+            return [_note(migration, step, kind, name), drop]
         # What others hung on the table stops the undo before it begins; here it only keeps the table.
         held = f"COALESCE(FIND_IN_SET(HEX({_lit(str(name))}), {_HELD}), 0)"
         when = f"{_ours(migration, step, name, certain=True)} AND NOT {held}"
         word = "SEQUENCE" if kind == "sequence" else "TABLE"
-        return [base.Guarded(when, f"DROP {word} {naming.qualified(name)}", f"drop {kind} {name}")]
+        drop = base.Guarded(when, f"DROP {word} {naming.qualified(name)}", f"drop {kind} {name}")
+        again = [_note_again(migration, step, name)] if kind == "table" else []
+        return [_note(migration, step, kind, name), *again, drop]
 
     def forget_statistics(self, migration: str, step: str, tables: Sequence[catalog.TableName]) -> list[base.Guarded]:
         return []  # they go with the tables
