@@ -124,7 +124,7 @@ class StoreFailed(ServerFailed):
 
 
 class TamperFound(DifferenceFound):
-    """The journal does not match its own hashes or signature."""
+    """The journal or a certificate does not match its own hashes or signature."""
 
 
 class StoppedByRule(SenseiError):

@@ -42,9 +42,9 @@ def compact(data: Payload) -> str:
 
 
 def _short(payload: Any) -> Any:
-    """A fingerprint fills pages; logs tell that it was taken."""
+    """A fingerprint fills pages; logs tell that it was taken, as of the mark of a moment on a server."""
     if isinstance(payload, dict):
-        return {k: ("…" if k == "fingerprint" else _short(v)) for k, v in payload.items()}
+        return {k: ("…" if k in ("fingerprint", "target_mark") else _short(v)) for k, v in payload.items()}
     return payload
 
 
@@ -127,6 +127,9 @@ _TELL: dict[str, Callable[[Payload], str]] = {
     "validation_begun": lambda payload: f"validation {payload.get('number')} ({payload.get('type')}) begun",
     "validation_taken_up": lambda payload: f"validation {payload.get('number')} taken up where it stood",
     "validation_finished": _validated,
+    "certificate_issued": lambda payload: (
+        f"certificate of validation {payload.get('number')} signed by key {payload.get('key')}"
+    ),
     "request": _request,
     "answer": lambda payload: f"answered: {(payload.get('result') or {}).get('status', '')}",
 }

@@ -13,7 +13,7 @@ _NOUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "drill": ("Rollback drills.", ("run", "list", "sign")),
     "metrics": ("Rollback metrics.", ("rollback",)),
 }
-_VALIDATIONS = ("repair", "certificate", "verify-certificate")
+_VALIDATIONS = ("repair",)
 _MIGRATIONS = ("cutover", "switch-back", "finalize", "analyze")
 _ALONE = ("apply-transactions", "agent", "serve")
 

@@ -8,11 +8,14 @@ from typing import Any
 
 import typer
 
-from sensei.cli import output
+from sensei.cli import certificates, output
 
 app = typer.Typer(
     help="Is the target the same, and if not, why and what to do.", no_args_is_help=True, rich_markup_mode=None
 )
+
+app.command("certificate")(certificates.certificate)
+app.command("verify-certificate")(certificates.verify_certificate)
 
 _ID = typer.Argument(..., metavar="ID", help="The migration's id, or a unique beginning of it.")
 _RUN = typer.Option(None, "--run", metavar="N", help="That run's (the last one that is over).")

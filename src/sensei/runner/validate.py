@@ -73,8 +73,8 @@ def carry_out(desk: desks.Desk, loaded: desks.Loaded, held: hold.Hold, kind: str
     with contextlib.ExitStack() as stack:
         # No state moves before both sides are known to be there and to be those of the plan.
         prepared = stack.enter_context(_prepared(loaded, held))
-        number = _begin(desk, loaded, known, kind, held)
-        scoped = _scope(desk, loaded, held, number, *prepared)
+        number = _begin(desk, loaded, known, kind, held, prepared[0])
+        scoped = _scope(desk, loaded, held, number, *prepared[1:])
         try:
             document = _look(loaded, scoped, number)
         except (errors.Paused, KeyboardInterrupt):
@@ -123,7 +123,9 @@ def keep(place: Path, document: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _prepared(loaded: desks.Loaded, held: hold.Hold) -> Iterator[tuple[scope.Plan, tuple[model.Pair, ...], Any, Any]]:
+def _prepared(
+    loaded: desks.Loaded, held: hold.Hold
+) -> Iterator[tuple[str, scope.Plan, tuple[model.Pair, ...], Any, Any]]:
     source, target = loaded.sides()
     name = f"sensei {loaded.id} validation"
     with source.session(name) as reading, target.session(name) as writing:
@@ -133,11 +135,18 @@ def _prepared(loaded: desks.Loaded, held: hold.Hold) -> Iterator[tuple[scope.Pla
         )
         world.refuse_changes(loaded, ctx)
         found = pairs.pairs(loaded, book, writing)
-    yield pairs.plan(loaded.plan), found, source, target
+        # Before anything is looked at: whoever writes from now on is seen when a certificate is asked for.
+        mark = target.engine.rows.marker(writing)
+    yield mark, pairs.plan(loaded.plan), found, source, target
 
 
 def _begin(
-    desk: desks.Desk, loaded: desks.Loaded, known: list[verdicts.Run], kind: str | None, held: hold.Hold
+    desk: desks.Desk,
+    loaded: desks.Loaded,
+    known: list[verdicts.Run],
+    kind: str | None,
+    held: hold.Hold,
+    mark: str,
 ) -> verdicts.Run:
     """Journal the beginning of a run, or take up the one that was cut off."""
     last = known[-1] if known else None
@@ -149,9 +158,8 @@ def _begin(
         wanted = kind or "full"
         n = (last.number if last else 0) + 1
         verdicts.memory(loaded.id, n).unlink(missing_ok=True)  # of a number that never got into the journal
-        event = desk.store.append(
-            loaded.id, verdicts.BEGUN, {"number": n, "type": wanted, "epoch": held.epoch}, desk.actor
-        )
+        begun = {"number": n, "type": wanted, "epoch": held.epoch, "target_mark": mark}
+        event = desk.store.append(loaded.id, verdicts.BEGUN, begun, desk.actor)
         number = verdicts.Run(n, wanted, events.to_text(event.at))
         desk.screen.say(f"validation {n} ({wanted})")
     if loaded.status not in (State.VALIDATING, State.CUT_OVER):

@@ -14,10 +14,12 @@ from typing import Any
 
 from sensei import errors
 from sensei.config import home, loader, reader
+from sensei.engines import base
 from sensei.journal import events, migrations
 from sensei.runner import desk as desks
 from sensei.states import State
 from sensei.validation import model, scope
+from sensei.work import sides
 
 BEGUN, TAKEN_UP, FINISHED = "validation_begun", "validation_taken_up", "validation_finished"
 
@@ -35,6 +37,7 @@ class Run:
     failures: int = 0
     perspectives: Mapping[str, str] = dataclasses.field(default_factory=dict)
     void: bool = False  #: tables were taken back or copied again since
+    mark: str = ""  #: of the moment on the target at which it was begun
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able data."""
@@ -57,7 +60,9 @@ def runs(desk: desks.Desk, migration: str) -> list[Run]:
     for event in desk.store.events(migration):
         payload = event.payload
         if event.kind == BEGUN:
-            found[payload["number"]] = Run(payload["number"], payload["type"], events.to_text(event.at))
+            number = payload["number"]
+            mark = str(payload.get("target_mark", ""))
+            found[number] = Run(number, payload["type"], events.to_text(event.at), mark=mark)
         elif event.kind == FINISHED:
             found[payload["number"]] = dataclasses.replace(
                 found[payload["number"]],
@@ -144,6 +149,32 @@ def document(loaded: desks.Loaded, run: Run) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(body)
     return {**found, "void": run.void, "finished_at": run.finished_at}
+
+
+def refuse_written(
+    loaded: desks.Loaded, run: Run, found: Mapping[str, Any], target: sides.Side, session: base.Session
+) -> None:
+    """Raise WorldChanged where somebody wrote to the target since a run began, as far as its server can tell.
+
+    Rows are counted, too: not every server knows of rows that were deleted.
+    """
+    known = {t["name"]: int(t["rows_target"]) for t in found["divergence"]["tables"]}
+    names = {t.target.name: t.id for t in loaded.plan.tables}
+    rows = target.engine.rows
+    with sides.told("target", target.name):
+        written = {names[t] for t in rows.written(session, run.mark, list(names))} if run.mark else set(known)
+        for name, table in names.items():
+            if table in known and table not in written and rows.count(session, name) != known[table]:
+                written.add(table)
+    if written:
+        shown = sorted(written)
+        raise errors.WorldChanged(
+            f"the target was written since validation {run.number} of {loaded.id} began: "
+            + ", ".join(shown[:5])
+            + (" …" if len(shown) > 5 else ""),
+            hint=f"sensei validations run {loaded.id}",
+            tables=shown,
+        )
 
 
 def report(found: Mapping[str, Any], failures_only: bool = False) -> dict[str, Any]:
