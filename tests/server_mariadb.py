@@ -108,6 +108,10 @@ class MariadbProcess(server_process.ServerProcess):
             return False
         return True
 
+    def change(self, settings: Mapping[str, str]) -> None:
+        """Give it other settings, from its next start on."""
+        self._settings.update(settings)
+
     def _admin_connection(self) -> pymysql.connections.Connection:
         return pymysql.connect(
             host="127.0.0.1", port=self.port, user=USER, password=password(), connect_timeout=10, autocommit=True

@@ -115,6 +115,8 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
                 )
                 made = {name for _, _, name, _ in book.objects(session)} if book.exists(session) else set()
         except errors.SenseiError as error:
+            if isinstance(error, errors.ServerFailed) and not error.hint:
+                error.hint = f"see that the target is well, then sensei migrations rollback {migration} --full"
             desk.store.append(migration, "rollback_stopped", {"code": error.code, "message": error.message}, desk.actor)
             raise
         _journal(desk, loaded, made, number)

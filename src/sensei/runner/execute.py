@@ -243,19 +243,22 @@ class _Run:
         if not begun:
             self._begin({step.id: {"object": step.object}})
         plan_text = ledger.as_json({"plan": self.plan.to_json(), "config": self.loaded.row.plan["config"]})
-        with sides.told("target", self.target.name):
-            sides.retried(
-                lambda: ctx.book.set_up(ctx.target_session, self.plan.token, self.loaded.row.source_label, plan_text)
-            )
-            sides.retried(lambda: ctx.book.raise_epoch(ctx.target_session, self.held.epoch))
-            if amend.is_amended(self.loaded):
-                ctx.book.keep_plan(ctx.target_session, plan_text)
-                ctx.book.keep_script(ctx.target_session, script.text(self.loaded, "running"))
-            if not begun:
-                ctx.book.keep_script(ctx.target_session, script.text(self.loaded, "running"))
+
+        def write() -> dict[str, Any]:
+            with sides.told("target", self.target.name):
+                ctx.book.set_up(ctx.target_session, self.plan.token, self.loaded.row.source_label, plan_text)
+                ctx.book.raise_epoch(ctx.target_session, self.held.epoch)
+                if amend.is_amended(self.loaded):
+                    ctx.book.keep_plan(ctx.target_session, plan_text)
+                if amend.is_amended(self.loaded) or not begun:
+                    ctx.book.keep_script(ctx.target_session, script.text(self.loaded, "running"))
                 facts = {"target_identity": self.target.engine.introspect.identity(ctx.target_session)}
-                fingerprint = {"fingerprint": proof.before(self.loaded).to_json()}
-                ctx.book.keep_facts(ctx.target_session, {"fingerprint": fingerprint, step.id: facts})
+                if not begun:
+                    fingerprint = {"fingerprint": proof.before(self.loaded).to_json()}
+                    ctx.book.keep_facts(ctx.target_session, {"fingerprint": fingerprint, step.id: facts})
+                return facts
+
+        facts = self._again(ctx, write)
         if not begun:
             self._done({step.id: facts})
 
@@ -305,6 +308,8 @@ class _Run:
         return Outcome(State.PAUSED, self.report.rows, self.report.quarantined, time.monotonic() - began, reason)
 
     def failed(self, error: errors.SenseiError) -> None:
+        if isinstance(error, errors.ServerFailed) and "resume" not in error.hint:
+            error.hint = f"see that the {error.side or 'server'} is well, then sensei migrations resume {self.id}"
         with contextlib.suppress(errors.StoreFailed):  # what failed may be the store itself; the first error tells
             self.report.save(force=True)
             self.desk.store.transition(

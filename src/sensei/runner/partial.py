@@ -182,6 +182,9 @@ def _walk(desk: desks.Desk, migration: str, asked: Sequence[str], agreed: Collec
                     body = script.text(loaded, f"after the rollback of {', '.join(one.tables)}")
                     sides.retried(lambda: book.keep_script(session, body))
                 except errors.SenseiError as error:
+                    if isinstance(error, errors.ServerFailed) and not error.hint:
+                        again = f"sensei migrations rollback {migration} --tables {','.join(one.tables)}"
+                        error.hint = f"see that the target is well, then {again}"
                     stopped = {"code": error.code, "message": error.message}
                     desk.store.append(migration, "rollback_stopped", stopped, desk.actor)
                     raise

@@ -191,13 +191,15 @@ def load(session: MysqlSession, sql: str, blocks: Iterable[bytes]) -> Loaded:
             raise errors.Fault("the server answered LOAD DATA LOCAL without asking for rows")
         asked = LoadLocalPacketWrapper(answer).filename
     failed: BaseException | None = None
+    # A packet beyond what the server takes would end the connection.
+    piece = min(PIECE, session.max_packet // 2)
     if asked not in (FILE, FILE.encode()):
         failed = errors.Refused(f"the server asked for the file {asked!r}, which nobody spoke of")
     try:
         for block in () if failed else blocks:
-            for at in range(0, len(block), PIECE):
+            for at in range(0, len(block), piece):
                 with session.translated():
-                    conn.write_packet(block[at : at + PIECE])
+                    conn.write_packet(block[at : at + piece])
     except BaseException as exc:
         failed = exc
         if not conn.open or not isinstance(exc, Exception):
