@@ -34,7 +34,8 @@ def command(*words: str) -> list[str]:
 def environment(home: Path | None = None) -> dict[str, str]:
     """Settings under which the checkout beside the benchmarks is the one that runs."""
     path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {"PYTHONPATH": path, **({"SENSEI_HOME": str(home)} if home else {})}
+    # Compiled once and kept, as after an installation; set to nothing, the variable is as if it were not there.
+    return {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "", **({"SENSEI_HOME": str(home)} if home else {})}
 
 
 def is_there(folder: Path) -> bool:

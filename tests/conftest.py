@@ -7,6 +7,9 @@ import os
 import hypothesis
 import pytest
 
+# Where it is set, each of the thousands of commands would compile some two hundred modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 pytest_plugins = ["fix_postgres", "fix_mysql", "fix_ends", "fix_sensei", "fix_datasets", "fix_crashes"]
 
 # Time limits per example would fail on a busy machine; a failure must be repeatable from its printed blob.

@@ -68,6 +68,7 @@ def test_kept_tables_hold_every_row_until_purge_drops_them(
     sensei: fix_sensei.Sensei, source: Path, pg_db: servers.Database
 ) -> None:
     move = moved(sensei, source, pg_db, "keep")
+    assert move.plan["estimate"]["rollback_bytes"] > 0
     move.rollback("--verify")
     place = f"sensei_evidence_{move.id}"
     assert tables_of(pg_db) == sorted(f"{place}.{table}" for table in shop.TABLES)
@@ -130,6 +131,7 @@ def test_drop_leaves_nothing_on_a_target_that_was_empty(
     sensei: fix_sensei.Sensei, source: Path, pg_db: servers.Database
 ) -> None:
     move = moved(sensei, source, pg_db, "drop")
+    assert move.plan["estimate"]["rollback_bytes"] == 0
     assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
     assert tables_of(pg_db) == []
     assert kept_by(sensei, move) == []

@@ -71,7 +71,7 @@ def plan(migration: str = _ID) -> None:
         loaded = here.load(migration)
         later = owed.not_yet(loaded.config)
         text = words.plan_text(loaded, later)
-    output.result(words.plan_document(loaded.plan, later), text, [loaded.id])
+    output.result(words.plan_document(loaded, later), text, [loaded.id])
 
 
 @app.command()

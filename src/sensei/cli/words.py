@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
-from sensei import states
+from sensei import rollback, states
 from sensei.catalog import types
 from sensei.cli import output
 from sensei.config import owed
@@ -45,8 +45,9 @@ def created(plan: model.Plan, risks: dict[str, int]) -> list[str]:
     return lines
 
 
-def plan_document(plan: model.Plan, later: Sequence[owed.Owed]) -> dict[str, Any]:
+def plan_document(loaded: desk.Loaded, later: Sequence[owed.Owed]) -> dict[str, Any]:
     """Return the contract's document for a plan."""
+    plan = loaded.plan
     return {
         "name": plan.name,
         "source_engine": plan.source_engine,
@@ -87,7 +88,7 @@ def plan_document(plan: model.Plan, later: Sequence[owed.Owed]) -> dict[str, Any
             "bytes": plan.estimate.bytes,
             "seconds": plan.estimate.seconds,
             "rollback_seconds": plan.estimate.rollback_seconds,
-            "rollback_bytes": plan.estimate.rollback_bytes,
+            "rollback_bytes": _kept_bytes(loaded),
         },
     }
 
@@ -98,15 +99,21 @@ _STEPS_SHOWN = 60
 _TABLES_SHOWN = 30
 
 
+def _kept_bytes(loaded: desk.Loaded) -> int:
+    """Return the disk that a full rollback goes on taking on the target."""
+    keeps = rollback.keeps(loaded.plan, loaded.config.options.evidence)
+    return loaded.plan.estimate.rollback_bytes if keeps else 0
+
+
 def plan_text(loaded: desk.Loaded, later: Sequence[owed.Owed]) -> list[str]:
     """Show a plan to people."""
     migration, plan = loaded.id, loaded.plan
-    e = plan.estimate
+    e, kept = plan.estimate, _kept_bytes(loaded)
     lines = [
         f"{migration} ({plan.name}): {plan.source_engine} to {plan.target_engine}",
         f"{output.count(len(plan.tables), 'table')}, {e.rows:,} rows, {output.amount(e.bytes)}",
-        f"estimate: {output.duration(e.seconds)}; rollback {output.duration(e.rollback_seconds)},"
-        f" which keeps {output.amount(e.rollback_bytes)} of disk as evidence",
+        f"estimate: {output.duration(e.seconds)}; rollback {output.duration(e.rollback_seconds)}, which keeps"
+        f" {f'{output.amount(kept)} of disk as evidence' if kept else 'no evidence on the target'}",
         "",
         "steps, each with its way back:",
     ]

@@ -65,7 +65,7 @@ def script(
         f"Rollback of {migration} ({plan.name}): takes the target back to what it was before the migration.",
         "Safe to run twice: each statement looks first whether it is still to be done.",
         "It refuses any other database than the one that was migrated into.",
-        f"Made for: {state}.",
+        f"Made for: {state}",
         "",
         "Constraints, indexes and sequences of the migrated tables go with their tables.",
         "The target's own constraints, indexes and sequences were not changed: none is to be restored."

@@ -72,6 +72,7 @@ def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset
             desk.screen.say(f"not carried out by this version: {owed}")
         run = _Run(desk, loaded, held)
         with contextlib.ExitStack() as stack:
+            stack.callback(run.close)
             # No state moves before both sides are known to be there and to be those of the plan: a refusal leaves
             # the migration where it was.
             ctx = stack.enter_context(run.context())
@@ -125,6 +126,10 @@ class _Run:
         self.journaled = desk.store.steps(self.id)
         self.script = script.Keeper(loaded)
         self.attempts: dict[str, int] = {}
+        self.copies = [s for s in self.plan.steps if s.kind == "copy" and self._state(s.id) is not StepState.DONE]
+        # They start while both sides are looked at and the first steps are taken.
+        self.workers = transfer.Workers(self.target, loaded.config.options.parallelism) if self.copies else None
+        self.look: proof.Look | None = None
 
     @contextlib.contextmanager
     def context(self) -> Iterator[steps_context.Context]:
@@ -155,29 +160,29 @@ class _Run:
                 ctx.source_session.close()
                 ctx.target_session.close()
 
+    def close(self) -> None:
+        """Let go of whatever still works for this run."""
+        if self.workers:
+            self.workers.close()
+        if self.look:
+            self.look.close()
+
     # -- the walk forward
 
     def steps(self, ctx: steps_context.Context) -> None:
-        copies = [s for s in self.plan.steps if s.kind == "copy" and self._state(s.id) is not StepState.DONE]
         self.report.start(self.journaled)
-        # They start while the first steps are taken.
-        workers = transfer.Workers(self.target, self.loaded.config.options.parallelism) if copies else None
-        try:
-            self._walk(ctx, copies, workers)
-        finally:
-            if workers:
-                workers.close()
+        self._walk(ctx)
         script.keep_in_target(self.loaded, ctx.target_session, self.script.say("completed"))
 
-    def _walk(self, ctx: steps_context.Context, copies: list[model.Step], workers: transfer.Workers | None) -> None:
+    def _walk(self, ctx: steps_context.Context) -> None:
         todo = [s for s in self.plan.steps if s.kind == "ledger" or self._state(s.id) is not StepState.DONE]
         for batch in together.batches(self.plan, todo):
             self.held.check()
             step = batch[0]
             if step.kind == "copy":
-                if workers and step is copies[0]:
-                    self._copy(copies, workers)
-                    workers.close()  # and its connections with it: keys may take hours to build
+                if self.workers and step is self.copies[0]:
+                    self._copy(self.workers)
+                    self.workers.close()  # and its connections with it: keys may take hours to build
                 continue
             if step.kind == "ledger":
                 self._ledger(ctx, step)  # also on resume: it raises the epoch
@@ -189,6 +194,9 @@ class _Run:
                 self.desk.screen.say(f"{one.kind.replace('_', ' ')}: {one.object}")
                 self.report.step(one)
             self._begin({one.id: {"object": one.object} for one in batch})
+            if step.kind == "analyze":
+                # All rows are there: while the target gathers statistics, the source can be asked what the proof needs.
+                self.look = proof.Look(self.loaded)
             if steps.is_target_step(step):
                 found = self._again(ctx, lambda b=batch: steps.do(ctx, b))  # type: ignore[misc]
                 if any(facts.get("rows_turned_out") for facts in found.values()):
@@ -197,7 +205,7 @@ class _Run:
                 found = {step.id: self._again(ctx, lambda: proof.fingerprint_both(self.loaded, ctx))}
                 self.report.counted(found[step.id]["fingerprint"]["source"]["rows"])
             else:
-                found = {step.id: self._again(ctx, lambda: proof.prove(self.loaded, ctx))}
+                found = {step.id: self._again(ctx, lambda: self._prove(ctx))}
             self._done(found)
 
     def _again(self, ctx: steps_context.Context, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -221,6 +229,13 @@ class _Run:
                     raise
                 self.desk.screen.say(f"trying again: {error.message}")
                 fresh = False
+
+    def _prove(self, ctx: steps_context.Context) -> dict[str, Any]:
+        look, self.look = self.look or proof.Look(self.loaded), None
+        try:
+            return proof.prove(self.loaded, ctx, look)
+        finally:
+            look.close()
 
     def _count_turned_out(self, ctx: steps_context.Context) -> None:
         """Take the counts from the ledger: one kept here would be lost with a run that dies after the step's commit."""
@@ -262,10 +277,10 @@ class _Run:
         if not begun:
             self._done({step.id: facts})
 
-    def _copy(self, copies: list[model.Step], workers: transfer.Workers) -> None:
-        by_table = {s.table: s for s in copies}
+    def _copy(self, workers: transfer.Workers) -> None:
+        by_table = {s.table: s for s in self.copies}
         stale = proof.before(self.loaded).source.stale_scan
-        todo = [self.plan.table(s.table or "") for s in copies]
+        todo = [self.plan.table(s.table or "") for s in self.copies]
         options = self.loaded.config.options
         crew = transfer.Crew(
             self.id, self.held.epoch, self.source, self.target,

@@ -31,17 +31,44 @@ def fingerprint_both(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[s
     return {"fingerprint": found.to_json()}
 
 
-def prove(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[str, Any]:
+_Recounted = dict[catalog.TableName, base.Recount]
+
+
+class Look:
+    """Looks at the source in a thread and a session of its own: whether its rows are those of the fingerprint.
+
+    The target has something else to do at the same time. Life: made, asked for what it found, closed.
+    """
+
+    def __init__(self, loaded: desks.Loaded) -> None:
+        self._source, _ = loaded.sides()
+        self._names = [t.source.name for t in loaded.plan.tables]
+        self._marker = before(loaded).source.marker
+        self._application = f"sensei {loaded.id} prove"
+        self._thread = concurrent.futures.ThreadPoolExecutor(1)
+        self._recounted = self._thread.submit(self._recount)
+
+    def _recount(self) -> _Recounted:
+        with self._source.session(self._application) as session:
+            return self._source.engine.rows.recount(session, self._marker, self._names)
+
+    def found(self) -> _Recounted:
+        """Return what is there; raises what the source raised."""
+        return self._recounted.result()
+
+    def close(self) -> None:
+        """Let it end, after what it is asking."""
+        self._thread.shutdown(cancel_futures=True)
+
+
+def prove(loaded: desks.Loaded, ctx: steps_context.Context, look: Look) -> dict[str, Any]:
     """Count both sides, and make sure that nobody wrote the source while it was copied."""
     was = before(loaded)
     missing = []
-    # Two servers have something to do at once.
-    with concurrent.futures.ThreadPoolExecutor(1) as beside:
-        looking = beside.submit(_look_at_source, loaded, ctx, was)
-        with sides.told("target", ctx.target.name):
-            rows = ctx.target.engine.rows
-            counted = {t.id: rows.count(ctx.target_session, t.target.name) for t in loaded.plan.tables}
-        found = looking.result()
+    with sides.told("target", ctx.target.name):
+        rows = ctx.target.engine.rows
+        counted = {t.id: rows.count(ctx.target_session, t.target.name) for t in loaded.plan.tables}
+    found = look.found()
     _refuse_written(loaded, ctx, was, found)
     applied = ctx.book.applied_by_table(ctx.target_session)
     turned_out = ctx.book.quarantine_counts(ctx.target_session, ledger.AFTER_LOAD)
@@ -66,15 +93,6 @@ def prove(loaded: desks.Loaded, ctx: steps_context.Context) -> dict[str, Any]:
             differences=missing,
         )
     return {"tables": len(loaded.plan.tables), "rows": sum(was.source.rows.values())}
-
-
-_Recounted = dict[catalog.TableName, base.Recount]
-
-
-def _look_at_source(loaded: desks.Loaded, ctx: steps_context.Context, was: fingerprint.Fingerprint) -> _Recounted:
-    with sides.told("source", ctx.source.name):
-        names = [t.source.name for t in loaded.plan.tables]
-        return ctx.source.engine.rows.recount(ctx.source_session, was.source.marker, names)
 
 
 def _refuse_written(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from sensei import crashpoints, errors, rollback, states
@@ -30,36 +29,56 @@ def text(loaded: desks.Loaded, state: str) -> str:
     )
 
 
-#: Seconds between two writes of the script while steps follow each other.
-EVERY = 1.0
 #: Stands for the state until it is known: all else of a script depends on the plan alone. Only its first place is
 #: filled in: the head comes first, and names of objects, which might hold anything, after it.
 _STATE = "@STATE@"
+#: Bytes that the state has room for, so that a later one takes the place of an earlier one and nothing moves.
+_ROOM = 200
 
 
 class Keeper:
-    """Keeps the script of one run current: anew after a step, but not more than once in `EVERY` seconds.
+    """Keeps the script of one run current, anew after each step.
 
     Whatever the state, the script takes back every step of the plan that took effect: only the line that says how far
-    the migration has come may be behind. Written after each step of thousands of tables, megabytes at a time, it would
-    cost more than the migration.
+    the migration has come changes. That line alone is written over: after each of thousands of steps, a script of
+    megabytes written whole would cost more than the migration.
     """
 
     def __init__(self, loaded: desks.Loaded) -> None:
         self.loaded = loaded
-        self._template = text(loaded, _STATE)
-        self._written = 0.0
+        head, _, rest = text(loaded, _STATE).partition(_STATE)
+        self._head, self._rest = head.encode(), rest.encode()
+        self._whole = False
 
     def after(self, step: str) -> None:
-        """Write it anew, if that was not done just now."""
-        if time.monotonic() - self._written >= EVERY:
-            self.say(f"after step {step}")
-            self._written = time.monotonic()
+        """Say in the script that it was made after this step."""
+        state = self._padded(f"after step {step}")
+        place = home.artifacts(self.loaded.id) / "rollback.sql"
+        size = len(self._head) + _ROOM + len(self._rest)
+        try:
+            whole = self._whole and len(state) == _ROOM and place.stat().st_size == size
+        except OSError:  # somebody took it away
+            whole = False
+        if not whole:
+            self._put(state)
+            return
+        fd = os.open(place, os.O_WRONLY)
+        try:  # one write of less than a page: a kill comes before or after it
+            os.pwrite(fd, state, len(self._head))
+        finally:
+            os.close(fd)
 
     def say(self, state: str) -> str:
         """Write it anew with this state, and return it."""
-        body = self._template.replace(_STATE, " ".join(state.split()), 1)
+        return self._put(self._padded(state))
+
+    def _padded(self, state: str) -> bytes:
+        return " ".join(state.split()).encode().ljust(_ROOM)
+
+    def _put(self, state: bytes) -> str:
+        body = (self._head + state + self._rest).decode()
         _put(self.loaded, body)
+        self._whole = True
         return body
 
 

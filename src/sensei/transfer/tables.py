@@ -210,9 +210,10 @@ class _Copy:
             if chunk.number not in done:
                 yield chunk
         number = len(known)
+        ahead = min(self.plan_ahead, self.workers.number + 1)  # first what lets the workers begin
         while not tally.planned_whole:
             batch: list[ledger.Chunk] = []
-            while len(batch) < self.plan_ahead and not tally.planned_whole:
+            while len(batch) < ahead and not tally.planned_whole:
                 upper = self._boundary(job, source, after)
                 batch.append(ledger.Chunk(job.table, job.attempt, number, after, upper))
                 number, after = number + 1, upper
@@ -221,6 +222,7 @@ class _Copy:
                 self.book.plan_chunks(target, self.crew.epoch, batch)
             tally.chunks_planned = number
             yield from batch
+            ahead = self.plan_ahead
 
     def _boundary(self, job: TableJob, source: base.Session, after: base.KeyValue | None) -> base.KeyValue | None:
         with sides.told("source", self.crew.source.name):
