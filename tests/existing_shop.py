@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fix_postgres
+import ends
 import moves
 import reader
 import reader_snapshot
@@ -73,6 +73,40 @@ CREATE VIEW broken AS SELECT * FROM never_there;
 ANALYZE;
 """
 
+#: `{int}` is what the source's numbers become: a foreign key is of the very type that it points at.
+MYSQL = r"""
+CREATE TABLE customers (id {int} AUTO_INCREMENT PRIMARY KEY, name varchar(60) COLLATE utf8mb4_nopad_bin NOT NULL,
+  extra text DEFAULT ('x'), v int CHECK (v > 0), w int AS (v + 1) VIRTUAL, spot point,
+  CONSTRAINT customers_name_key UNIQUE (name), FULLTEXT wide (extra)) AUTO_INCREMENT = 100 COMMENT 'of old';
+CREATE TABLE orders (id {int} AUTO_INCREMENT PRIMARY KEY, customer {int}, parent {int}, total numeric(10,2),
+  stock {int}, CONSTRAINT totals CHECK (total >= 0), FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE,
+  FOREIGN KEY (parent) REFERENCES orders (id), KEY orders_total (total DESC, customer) COMMENT 'falling')
+  ROW_FORMAT = COMPACT;
+CREATE TABLE notes (id int PRIMARY KEY, customer {int}, note text,
+  CONSTRAINT notes_customer FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE SET NULL ON UPDATE NO ACTION);
+CREATE TABLE stocks (id {int} PRIMARY KEY);
+ALTER TABLE orders ADD CONSTRAINT orders_stock FOREIGN KEY (stock) REFERENCES stocks (id) ON DELETE CASCADE;
+CREATE TABLE log (what text);
+INSERT INTO customers (name, v) VALUES ('old ann', 1), ('old bob', 2);
+INSERT INTO orders (customer, total) VALUES (100, 1), (101, 2), (101, 3);
+INSERT INTO notes VALUES (1, 100, 'a'), (2, NULL, 'b');
+CREATE USER IF NOT EXISTS shopper@'%';
+GRANT SELECT (name), INSERT ON customers TO shopper@'%';
+GRANT SELECT, TRIGGER ON orders TO shopper@'%';
+SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT';
+EXECUTE IMMEDIATE 'CREATE DEFINER = shopper@''%'' TRIGGER loud BEFORE INSERT ON orders FOR EACH ROW
+  SET NEW.total = ''fired\\'' || "NEW"."id"';
+SET sql_mode = 'STRICT_ALL_TABLES', NAMES latin1;
+CREATE TRIGGER second BEFORE INSERT ON orders FOR EACH ROW PRECEDES loud
+  BEGIN INSERT INTO log VALUES ('it''s \\ \' é'); SET NEW.total = 0; END;
+SET NAMES utf8mb4;
+CREATE TRIGGER third AFTER DELETE ON orders FOR EACH ROW INSERT INTO log VALUES ('gone — §');
+CREATE TRIGGER noted AFTER INSERT ON notes FOR EACH ROW UPDATE customers SET v = 3 WHERE id = NEW.customer;
+CREATE VIEW names AS SELECT c.id, c.name FROM customers c WHERE c.id > 0 WITH CASCADED CHECK OPTION;
+CREATE SQL SECURITY INVOKER VIEW totals AS SELECT c.name, sum(o.total) AS total FROM customers c LEFT JOIN orders o
+  ON o.customer = c.id GROUP BY c.name;
+"""
+
 
 #: Of the rows of the shop some are there under their keys; triggers must sleep, foreign keys of others must not act.
 SHARED = {
@@ -109,10 +143,16 @@ ANALYZE;
 }
 
 
-def target(engine: str, make_pg_db: fix_postgres.MakeDatabase, folder: Path) -> moves.End:
-    """A new target in which customers and orders are in the way."""
-    end: moves.End = make_pg_db() if engine == "postgres" else folder / "target.db"
-    small_shop.run(end, POSTGRES if engine == "postgres" else SQLITE)
+def own(engine: str, how: str, source: str) -> str:
+    """What the target has of its own, for rows that come from that engine and for that `on_existing`."""
+    text = {"postgres": POSTGRES, "sqlite": SQLITE, "mysql": MYSQL}[engine] if how == "replace" else SHARED[engine]
+    return text.replace("{int}", "bigint" if source == "sqlite" else "int")
+
+
+def target(engine: str, make: ends.Make, folder: Path, source: str, how: str = "replace") -> moves.End:
+    """A new target in which customers and orders are in the way of a source of another engine."""
+    end: moves.End = folder / "target.db" if engine == "sqlite" else make()
+    small_shop.run(end, own(engine, how, source))
     return end
 
 

@@ -149,7 +149,8 @@ class MysqlServer(server_mariadb.MariadbProcess):
                     except pymysql.err.Error as error:
                         if error.args[0] != pymysql.constants.ER.NO_SUCH_THREAD:
                             raise
-                cursor.execute("SET lock_wait_timeout = 60")
+                # Tables of another database may point at these.
+                cursor.execute("SET lock_wait_timeout = 60, foreign_key_checks = 0")
                 cursor.execute(f"DROP DATABASE IF EXISTS {quote(name)}")
         finally:
             connection.close()

@@ -11,8 +11,9 @@ from typing import Any, cast
 import pytest
 import test_steps as harness
 
+import ends
 import existing_shop
-import moves
+import fix_mysql
 import reader
 import servers
 import small_shop
@@ -37,6 +38,12 @@ EFFECTS = {
         "index": "index orders_customer: new",
         "analyze": "rows sqlite_stat1: digest",
     },
+    ("mysql", "replace"): {
+        "set_aside_existing": "trigger loud: gone",
+        "create_table": "table orders: new",
+        "rebind": "constraint notes.notes_customer FOREIGN KEY: columns",
+        "index": "index orders.orders_customer: new",
+    },
     ("postgres", "append"): {"merge": "rows public.orders: digest"},
     ("sqlite", "append"): {"merge": "rows orders: digest", "analyze": "rows sqlite_stat1: digest"},
 }
@@ -44,6 +51,7 @@ EFFECTS = {
 SILENT = {
     ("postgres", "replace"): ["keep_place", "hold_dependents", "prove"],
     ("sqlite", "replace"): ["hold_dependents", "rebind", "prove"],
+    ("mysql", "replace"): ["keep_place", "hold_dependents", "prime", "prove"],
     ("postgres", "append"): ["keep_place", "create_stage", "copy", "drop_stage", "prove"],
     ("sqlite", "append"): ["create_stage", "copy", "drop_stage", "prove"],
 }
@@ -51,25 +59,30 @@ CASES = [(*which, kind) for which in EFFECTS for kind in (*EFFECTS[which], *SILE
 
 
 @pytest.fixture(scope="module")
-def make_ends(pg_server: servers.PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def make_ends(
+    pg_server: servers.PostgresServer, mysql_server: servers.MysqlServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
     made: dict[tuple[str, str], harness.Ends] = {}
     databases: list[servers.Database] = []
+    others: list[servers.MysqlDatabase] = []
 
     def database() -> servers.Database:
         databases.append(pg_server.create_db())
         return databases[-1]
 
+    def other() -> servers.MysqlDatabase:
+        others.append(mysql_server.create_db())
+        return others[-1]
+
     def make(engine: str, how: str) -> harness.Ends:
         if (engine, how) not in made:
             folder = tmp_path_factory.mktemp("ends")
             a = small_shop.source("sqlite" if engine == "postgres" else "postgres", database, folder)  # type: ignore[arg-type]
-            b: moves.End = database() if engine == "postgres" else folder / "target.db"
-            own = {"postgres": existing_shop.POSTGRES, "sqlite": existing_shop.SQLITE}
-            small_shop.run(b, (own if how == "replace" else existing_shop.SHARED)[engine])
+            b = existing_shop.target(engine, other if engine == "mysql" else database, folder, ends.engine(a), how)
             path = folder / "steps.yaml"
             told = {
                 "name": "steps",
-                "connections": {"from": moves.url(a), "to": moves.url(b)},
+                "connections": {"from": ends.url(a), "to": ends.url(b)},
                 "source": {"connection": "from"},
                 "target": {"connection": "to"},
                 "options": {"on_existing": how},
@@ -84,11 +97,12 @@ def make_ends(pg_server: servers.PostgresServer, tmp_path_factory: pytest.TempPa
 
     yield make
     copier._SESSIONS.drop_all()
-    for ends in made.values():
-        ends.reading.close()
-        ends.writing.close()
+    for pair in made.values():
+        pair.reading.close()
+        pair.writing.close()
     for one in databases:
         pg_server.drop_db(one.name)
+    fix_mysql.tidy(others)
 
 
 def test_the_cases_name_every_kind_of_step_that_makes_way() -> None:
@@ -99,28 +113,28 @@ def test_the_cases_name_every_kind_of_step_that_makes_way() -> None:
 def test_a_step_is_done_taken_back_done_again_and_taken_back_again(
     make_ends: Any, engine: str, how: str, kind: str
 ) -> None:
-    ends: harness.Ends = make_ends(engine, how)
-    plan = harness._up_to(ends.plan, kind)
-    before, effects = ends.seen(), []
+    pair: harness.Ends = make_ends(engine, how)
+    plan = harness._up_to(pair.plan, kind)
+    before, effects = pair.seen(), []
     first = min(n for n, s in enumerate(plan.steps) if s.kind == kind)
     for migration in (f"mig_{secrets.token_hex(4)}" for _ in range(2)):
-        ctx = ends.context(migration, plan)
+        ctx = pair.context(migration, plan)
         for step in plan.steps[:first]:
             harness._do(ctx, step)
-        halfway = ends.seen()
+        halfway = pair.seen()
         for step in plan.steps[first:]:
             harness._do(ctx, step)
-        effects.append(ends.seen())
+        effects.append(pair.seen())
         changed = reader.diff_snapshots(halfway, effects[-1])
         if kind in EFFECTS[(engine, how)]:
             assert any(EFFECTS[(engine, how)][kind] in line for line in changed), changed
         for step in plan.steps:
             harness._do(ctx, step)
-        assert reader.diff_snapshots(effects[-1], ends.seen()) == []
+        assert reader.diff_snapshots(effects[-1], pair.seen()) == []
 
-        harness._back(ends, plan, migration, "keep")
-        assert reader.diff_snapshots(before, ends.seen()) == []
-        assert harness._back(ends, plan, migration, "keep").done == []
-        assert reader.diff_snapshots(before, ends.seen()) == []
+        harness._back(pair, plan, migration, "keep")
+        assert reader.diff_snapshots(before, pair.seen()) == []
+        assert harness._back(pair, plan, migration, "keep").done == []
+        assert reader.diff_snapshots(before, pair.seen()) == []
     # What is bound to a table that lies in a place of the migration shows that place's name, as do its statistics.
     assert [d for d in reader.diff_snapshots(*effects) if "sensei_kept_" not in d and "sqlite_stat" not in d] == []

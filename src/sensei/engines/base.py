@@ -113,7 +113,8 @@ class Guarded:
     when: str  #: SQL scalar, true where the statement is still to be done
     run: str  #: the statement, or statements that belong together
     says: str  #: the same in an operator's words
-    #: True: where the condition holds the undo can't go on, and `says` is why; nothing is run then.
+    #: True: where the condition holds the undo can't go on, and `says` is why; nothing is run then. It holds, or not,
+    #: also before anything of the undo was run.
     stops: bool = False
 
 
@@ -146,6 +147,8 @@ class Capabilities:
     deferrable: bool = True  #: foreign keys may be checked at the end of a transaction
     case_sensitive_columns: bool | None = None  #: None: as `case_sensitive_names`
     max_comment: int | None = None  #: characters of the longest comment
+    views_by_name: bool = False  #: a view finds its tables and columns by name whenever it is read
+    equal_key_types: bool = False  #: the columns of a foreign key are of the very types that they point at
 
 
 class Session(Protocol):

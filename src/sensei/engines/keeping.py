@@ -25,7 +25,10 @@ def place_name(word: str, migration: str) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """One stored definition that belongs to a held table, where the engine keeps definitions as text (SQLite)."""
+    """One stored definition that belongs to a held table, where it has to be written anew on the way there or back.
+
+    SQLite keeps all definitions as text; MariaDB moves no table with triggers, and `sql` makes one again.
+    """
 
     kind: str
     name: str
@@ -38,10 +41,16 @@ class Held:
 
     kind: str  #: "table" or "sequence"
     name: catalog.TableName
-    identity: str  #: what `Introspect.object_identity` says of it
+    identity: str  #: by which `Keep.is_as_planned` knows it again
     slot: int = 1  #: which of the migration's keeping places: one for each schema, so that no names collide there
     parts: tuple[Part, ...] = ()
     beside: tuple[catalog.TableName, ...] = ()  #: held tables that these parts name, itself included
+    goes: tuple[str, ...] = ()  #: words of `Introspect.dependents` for what goes with it, where they tell more
+
+    @property
+    def own(self) -> frozenset[str]:
+        """What `Introspect.dependents` says of what goes with the object, and so does not hang on it from outside."""
+        return frozenset(self.goes) | {f"trigger {p.name}" for p in self.parts if p.kind == "trigger"}
 
 
 @dataclass(frozen=True)
@@ -93,13 +102,22 @@ class Keep(Protocol):
     def kept_name(self, migration: str, held: Held) -> catalog.TableName:
         """Return where an object lies while it is held."""
 
-    def aside(self, session: base.Session, migration: str, held: Held) -> list[str]:
-        """Return the statements that move an object into its keeping place, in one transaction."""
+    def is_as_planned(self, session: base.Session, held: Held) -> bool:
+        """Tell whether the object that bears this name now is the one that was looked at, and as it was then."""
 
-    def bring_back(self, migration: str, held: Held, evidence: str) -> list[base.Guarded]:
+    def still_held(self, migration: str, held: Held) -> str:
+        """Return the condition, as SQL, that an object lies in its keeping place."""
+
+    def aside(self, session: base.Session, migration: str, held: Held) -> list[str]:
+        """Return the statements that move an object into its keeping place, in one transaction.
+
+        Where DDL commits by itself: those that are left of them when a run was cut off.
+        """
+
+    def bring_back(self, migration: str, step: str, held: Held, evidence: str) -> list[base.Guarded]:
         """Return the statements that move an object back; stops where its name is taken.
 
-        `evidence` is the place to which the migrated tables went before.
+        `step` moved it; `evidence` is the place to which the migrated tables went before.
         """
 
 

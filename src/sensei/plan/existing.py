@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sensei import catalog, errors
 from sensei.engines import base, keeping
-from sensei.plan import model, names
+from sensei.plan import home, model, names
 
 #: Asks the target: what these tables and sequences are, and the words of all that hangs on the tables from outside.
 Look = Callable[[Sequence[catalog.TableName], Sequence[catalog.TableName]], tuple[keeping.Holdings, Sequence[str]]]
@@ -125,7 +125,7 @@ def hold(
         raise errors.NotYet(f"on_existing replace is not carried out yet on {engine.name}")
     holdings, words = look([t.name for t in here.tables], [s.name for s in here.sequences])
     known = {h.words for h in holdings.hanging}
-    own = {f"trigger {p.name}" for h in holdings.held for p in h.parts if p.kind == "trigger"}
+    own = {words for h in holdings.held for words in h.own}
     hinders = [*holdings.hinders, *(w for w in words if w not in known | own)]
     fold = folder(engine)
     new = {fold(t.target.name): t for t in planned}
@@ -171,18 +171,24 @@ def _unbound(
                 continue  # no column of the table, such as a hidden one
             if mine is None:
                 yield f"it uses the column {column}, which the new {name} does not have"
-            elif engine.capabilities.enforced_types and (mine.native, mine.collation) != (
-                before.native,
+            elif _is_bound_by_type(engine, hanging) and (home.plain(mine.native), mine.collation) != (
+                home.plain(before.native),
                 before.collation,
             ):
                 both_whole = hanging.kind == "foreign_key" and mine.type.kind == before.type.kind
-                if not both_whole:
+                if engine.capabilities.equal_key_types or not both_whole:
                     yield f"it uses {column} as {before.native}, which is {mine.native} in the new {name}"
     for name, columns in hanging.needs:
         plan = new.get(fold(name))
         if plan is not None and not any(_covers(key, columns, same) for key in _keys(plan.target)):
             listed = ", ".join(columns) or "its primary key"
             yield f"it needs a key on {listed}, which the new {name} does not have"
+
+
+def _is_bound_by_type(engine: base.Engine, hanging: keeping.Hanging) -> bool:
+    if hanging.kind == "view" and engine.capabilities.views_by_name:
+        return False
+    return engine.capabilities.enforced_types
 
 
 def _covers(key: Sequence[str], columns: Sequence[str], same: Callable[[str, str], bool]) -> bool:
@@ -228,7 +234,8 @@ def _risks(
     for hanging in holdings.hanging:
         told = "bound to the new table once that is whole; rollback binds it to the old one again"
         if hanging.kind == "foreign_key" and engine.capabilities.keys_after_load:
-            told += ", which checks every row of its table again"
+            checked = engine.capabilities.transactional_ddl
+            told += ", which checks every row of its table again" if checked else ", taking its rows on trust"
         for name, _ in hanging.uses:
             plan = new.get(fold(name))
             yield model.Risk("info", plan.id if plan else str(name), None, f"{hanging.words}: {told}")

@@ -46,9 +46,9 @@ def remembered(found: catalog.Catalog, plans: Sequence[model.Plan], engine: str)
             table = found.table(planned.target.name)
             if table is None:
                 continue
-            natives = {c.name: _plain(c.native) for c in table.columns}
+            natives = {c.name: plain(c.native) for c in table.columns}
             for column in planned.columns:
-                if natives.get(column.target) == _plain(column.target_native):
+                if natives.get(column.target) == plain(column.target_native):
                     was = planned.source.column(column.source)
                     homes.columns[table.name, column.target] = Home(was, column.there, column.back)
             if all((table.name, c.name) in homes.columns for c in table.columns):
@@ -56,6 +56,6 @@ def remembered(found: catalog.Catalog, plans: Sequence[model.Plan], engine: str)
     return homes
 
 
-def _plain(native: str) -> str:
+def plain(native: str) -> str:
     """Return a type without what a server adds to it when it prints it: widths of integers mean nothing."""
     return _WIDTH.sub(r"\1", native).lower()

@@ -19,7 +19,10 @@ def do(ctx: Context, batch: Sequence[model.Step]) -> dict[str, Facts]:
     Returns the facts that their undo needs, by step. The crash points bear the kind of the first step.
     """
     if not ctx.target.engine.capabilities.transactional_ddl:
-        return {step.id: steps_alone.do(ctx, step, _ACTS[step.kind], _making(ctx, step)) for step in batch}
+        return {
+            step.id: steps_alone.do(ctx, step, _ACTS[step.kind], _making(ctx, step), _LOOKS.get(step.kind))
+            for step in batch
+        }
     target, kind = ctx.target_session, batch[0].kind
     found: dict[str, Facts] = {}
     with sides.told("target", ctx.target.name), base.transaction(target):
@@ -27,6 +30,8 @@ def do(ctx: Context, batch: Sequence[model.Step]) -> dict[str, Facts]:
         for step in batch:
             facts = ctx.book.step_done(target, step.id)
             if facts is None:
+                if step.kind in _LOOKS:
+                    _LOOKS[step.kind](ctx, step)
                 facts = _ACTS[step.kind](ctx, step)
                 ctx.book.record_step(target, step.id, facts)
             found[step.id] = facts
@@ -64,7 +69,8 @@ def undo(
         return []  # it goes with the object that another step made
     name = _object_name(plan, step)
     if evidence is not None and made != "schema":
-        return engine.undo.set_aside(migration, step.id, made, name, evidence)
+        aside = engine.undo.set_aside(migration, step.id, made, name, evidence)
+        return steps_existing.while_held(plan, engine, migration, made, name, aside)
     return engine.undo.drop(migration, step.id, made, name)
 
 
@@ -114,6 +120,12 @@ def _create(ctx: Context, step: model.Step) -> Facts:
     ctx.book.record_object(session, step.id, making.kind, making.name, facts["identity"])
     return facts
 
+
+#: What is looked at before a step is begun: raises where the world is no longer the one that was planned on.
+_LOOKS: Mapping[str, Callable[[Context, model.Step], None]] = {
+    "set_aside_existing": steps_existing.look_at_held,
+    "rebind": steps_existing.look_at_bound,
+}
 
 _ACTS: Mapping[str, Act] = {
     "create_schema": _create,

@@ -28,7 +28,13 @@ class Making:
     statements: tuple[str, ...]
 
 
-def do(ctx: Context, step: model.Step, act: Callable[[Context, model.Step], Facts], making: Making | None) -> Facts:
+def do(
+    ctx: Context,
+    step: model.Step,
+    act: Callable[[Context, model.Step], Facts],
+    making: Making | None,
+    look: Callable[[Context, model.Step], None] | None = None,
+) -> Facts:
     """Carry out one step, or find in the target that it took effect; returns the facts that its undo needs."""
     target, engine = ctx.target_session, ctx.target.engine
     with sides.told("target", ctx.target.name):
@@ -42,6 +48,8 @@ def do(ctx: Context, step: model.Step, act: Callable[[Context, model.Step], Fact
                     refuse_there(ctx, making)
                 elif step.kind in _BUILDS and _is_built(ctx, step):
                     raise _other_build(ctx, step)
+                if look is not None:
+                    look(ctx, step)
                 ctx.book.begin_step(target, step.id)
             target.confirm_pinned()
             crashpoints.reach(f"step:{step.kind}:begun:before")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from sensei import catalog, errors
+import dataclasses
+
+from sensei import catalog, crashpoints, errors
 from sensei.engines import base, keeping
-from sensei.plan import model, steps_alone
+from sensei.plan import existing, model, steps_alone
 from sensei.plan.steps_context import Context, Facts
 
 KINDS = frozenset({"keep_place", "hold_dependents", "set_aside_existing", "rebind"})
@@ -31,10 +33,75 @@ def undo(plan: model.Plan, step: model.Step, engine: base.Engine, migration: str
         return [g for h in plan.hanging for g in bind.put_back(migration, h, made, evidence)]
     if step.kind == "rebind":
         return bind.unbind(migration, step.id, plan.hanging[int(step.detail["hanging"])], made)
-    return keep.bring_back(migration, _held(plan, step), evidence)
+    return keep.bring_back(migration, step.id, _held(plan, step), evidence)
 
 
-# -- acts; each runs inside the transaction that `steps.do` opened
+def held_under(plan: model.Plan, engine: base.Engine, kind: str, name: catalog.TableName) -> keeping.Held | None:
+    """Return the target's own object that made way for one that the migration makes."""
+    fold = existing.folder(engine)
+    return next((h for h in plan.held if h.kind == kind and fold(h.name) == fold(name)), None)
+
+
+def while_held(
+    plan: model.Plan,
+    engine: base.Engine,
+    migration: str,
+    kind: str,
+    name: catalog.TableName,
+    undo: list[base.Guarded],
+) -> list[base.Guarded]:
+    """Return an undo that leaves a name alone whose own object has come back.
+
+    Where each statement commits by itself a walk may be cut off behind that, and the own object may be of the new
+    one's shape.
+    """
+    held = held_under(plan, engine, kind, name) if not engine.capabilities.transactional_ddl else None
+    if held is None:
+        return undo
+    still = _ports(engine)[0].still_held(migration, held)
+    return [dataclasses.replace(g, when=f"({still}) AND ({g.when})") for g in undo]
+
+
+def is_back(
+    plan: model.Plan, engine: base.Engine, session: base.Session, migration: str, name: catalog.TableName
+) -> bool:
+    """Tell whether what bears a planned name is the target's own table again, or still."""
+    held = held_under(plan, engine, "table", name)
+    if held is None:
+        return False
+    return not session.rows(f"SELECT {_ports(engine)[0].still_held(migration, held)}")[0][0]
+
+
+# -- looks; each is asked before its step is begun
+
+
+def look_at_held(ctx: Context, step: model.Step) -> None:
+    """Raise WorldChanged where an object that is to make way is not the one that was planned on."""
+    held = _held(ctx.plan, step)
+    if not _ports(ctx.target.engine)[0].is_as_planned(ctx.target_session, held):
+        raise errors.WorldChanged(
+            f"the target's own {held.kind} {held.name} is not the one that was planned on",
+            hint=f"sensei migrations rollback {ctx.migration} --full, then create anew",
+        )
+
+
+def look_at_bound(ctx: Context, step: model.Step) -> None:
+    """Raise WorldChanged where something that hangs on the old tables was changed since they made way."""
+    session, hanging = ctx.target_session, ctx.plan.hanging[int(step.detail["hanging"])]
+    _, bind = _ports(ctx.target.engine)
+    marks = [
+        (ctx.book.step_done(session, s.id) or {}).get("marks", {}).get(hanging.words)
+        for s in ctx.plan.steps
+        if s.kind == "set_aside_existing" and _hangs_on(hanging, _held(ctx.plan, s))
+    ]
+    if marks and bind.mark(session, hanging) != marks[-1]:
+        raise errors.WorldChanged(
+            f"{hanging.words} was changed while the tables under it were copied",
+            hint=f"change it back, then sensei migrations resume {ctx.migration}",
+        )
+
+
+# -- acts; each runs inside the transaction that `steps.do` opened, where DDL can be in one
 
 
 def making(ctx: Context, step: model.Step) -> steps_alone.Making | None:
@@ -52,7 +119,7 @@ def hold_dependents(ctx: Context, step: model.Step) -> Facts:
     _, bind = _ports(engine)
     changed = [h.words for h in plan.hanging if bind.mark(session, h) != h.mark]
     known = {h.words for h in plan.hanging}
-    known |= {f"trigger {p.name}" for h in plan.held for p in h.parts if p.kind == "trigger"}
+    known |= {words for h in plan.held for words in h.own}
     tables = [h.name for h in plan.held if h.kind == "table"]
     fresh = [w for w in engine.introspect.dependents(session, tables) if w not in known]
     if changed or fresh:
@@ -68,13 +135,10 @@ def set_aside(ctx: Context, step: model.Step) -> Facts:
     """Move one of the target's own objects into its keeping place."""
     engine, session, held = ctx.target.engine, ctx.target_session, _held(ctx.plan, step)
     keep, bind = _ports(engine)
-    if engine.introspect.object_identity(session, held.kind, held.name) != held.identity:
-        raise errors.WorldChanged(
-            f"the target's own {held.kind} {held.name} is not the one that was planned on",
-            hint=f"sensei migrations rollback {ctx.migration} --full, then create anew",
-        )
-    for statement in keep.aside(session, ctx.migration, held):
-        session.run(statement)
+    if not session.rows(f"SELECT {keep.still_held(ctx.migration, held)}")[0][0]:  # else it was cut off behind that
+        for statement in keep.aside(session, ctx.migration, held):
+            session.run(statement)
+            _passed(ctx, step)
     kept = keep.kept_name(ctx.migration, held)
     if engine.introspect.object_identity(session, held.kind, kept) is None:
         raise errors.Fault(f"the {held.kind} {held.name} was set aside but can't be found as {kept}")
@@ -89,6 +153,11 @@ def set_aside(ctx: Context, step: model.Step) -> Facts:
     }
 
 
+def _passed(ctx: Context, step: model.Step) -> None:
+    if not ctx.target.engine.capabilities.transactional_ddl:  # else what was done so far comes undone
+        crashpoints.reach(f"step:{step.kind}:statement")
+
+
 def _hangs_on(hanging: keeping.Hanging, held: keeping.Held) -> bool:
     return held.name in {name for name, _ in hanging.uses}
 
@@ -97,18 +166,9 @@ def rebind(ctx: Context, step: model.Step) -> Facts:
     """Bind something that hung on the old tables to the new ones."""
     session, hanging = ctx.target_session, ctx.plan.hanging[int(step.detail["hanging"])]
     _, bind = _ports(ctx.target.engine)
-    marks = [
-        (ctx.book.step_done(session, s.id) or {}).get("marks", {}).get(hanging.words)
-        for s in ctx.plan.steps
-        if s.kind == "set_aside_existing" and _hangs_on(hanging, _held(ctx.plan, s))
-    ]
-    if marks and bind.mark(session, hanging) != marks[-1]:
-        raise errors.WorldChanged(
-            f"{hanging.words} was changed while the tables under it were copied",
-            hint=f"change it back, then sensei migrations resume {ctx.migration}",
-        )
     for statement in bind.rebind(hanging):
         session.run(statement)
+        _passed(ctx, step)
     count, statements = bind.settle(hanging)
     orphans = int(session.rows(count)[0][0]) if count else 0
     if orphans:

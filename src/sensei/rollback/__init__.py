@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sensei import catalog, crashpoints, errors
 from sensei.engines import base, keeping, ledger
-from sensei.plan import model, steps, steps_alone
+from sensei.plan import model, steps, steps_alone, steps_existing
 from sensei.work import sides
 
 
@@ -37,7 +37,17 @@ def statements(
     result = list(engine.undo.place(migration, place) if alone else engine.undo.prepare(migration, place))
     for step in reversed(plan.steps):
         result += steps.undo(plan, step, engine, migration, place)
-    return result
+    return stops_first(engine, result)
+
+
+def stops_first(engine: base.Engine, due: list[base.Guarded]) -> list[base.Guarded]:
+    """Return an undo in which nothing is done before all that could stop it was looked at.
+
+    In one transaction this is so by itself: whatever was done before the stop comes undone.
+    """
+    if engine.capabilities.transactional_ddl:
+        return due
+    return [g for g in due if g.stops] + [g for g in due if not g.stops]
 
 
 def kept(plan: model.Plan) -> list[catalog.TableName]:
@@ -114,7 +124,7 @@ def walk(
         if not book.exists(session):
             return walked  # nothing was begun on this target
         if book.state(session) == "running":
-            refuse_dependents(plan.tables, side, session, book, {h.words for h in plan.hanging})
+            refuse_dependents(plan, plan.tables, side, session, book, {h.words for h in plan.hanging})
         due = statements(plan, side.engine, book.migration, evidence, number)
         if dry_run:
             run_due(due, session, walked, say, dry_run=True)
@@ -157,7 +167,7 @@ def settle_begun(plan: model.Plan, side: sides.Side, session: base.Session, book
     begun = book.begun(session)
     known = {step for step, _, _, _ in book.objects(session)}
     for step, kind, name in steps.objects(plan):
-        if step.id not in begun or step.id in known:
+        if step.id not in begun or step.id in known or _is_own(plan, side, session, book, name):
             continue
         identity = side.engine.introspect.object_identity(session, kind, name)
         if identity is not None and steps_alone.as_made(plan, side.engine, session, step, kind, name):
@@ -166,8 +176,18 @@ def settle_begun(plan: model.Plan, side: sides.Side, session: base.Session, book
                 crashpoints.reach("rollback:settle:before")
             crashpoints.reach("rollback:settle:after")
     for table in {s.table for s in plan.steps if s.id in begun and s.table is not None and s.kind != "create_table"}:
+        if _is_own(plan, side, session, book, plan.table(table).target.name):
+            continue
         with base.transaction(session):
             steps_alone.record_again(plan, side.engine, session, book, table)
+
+
+def _is_own(
+    plan: model.Plan, side: sides.Side, session: base.Session, book: ledger.Ledger, name: catalog.TableName
+) -> bool:
+    """Tell whether a table of the target's own is back under its name already: a walk was cut off behind that."""
+    alone = not side.engine.capabilities.transactional_ddl
+    return alone and steps_existing.is_back(plan, side.engine, session, book.migration, name)
 
 
 def run_due(
@@ -200,6 +220,7 @@ def run_due(
 
 
 def refuse_dependents(
+    plan: model.Plan,
     tables: Sequence[model.TablePlan],
     side: sides.Side,
     session: base.Session,
@@ -212,6 +233,7 @@ def refuse_dependents(
     """
     made = {name for _, kind, name, _ in book.objects(session) if kind == "table"}
     names = [t.target.name for t in tables if t.target.name in made]
+    names = [n for n in names if not _is_own(plan, side, session, book, n)]
     if names and not side.engine.capabilities.transactional_ddl:
         # A walk that was cut off, or a rollback of some of them, has set tables aside already, and may have forgotten
         # them: their foreign keys are the migration's own.

@@ -100,7 +100,7 @@ def statements(
     result += engine.undo.forget_statistics(migration, "", made_here) if made_here else []
     for step in reversed(own_steps(plan, scope.tables)):
         result += steps.undo(plan, step, engine, migration, place)
-    return result
+    return rollback.stops_first(engine, result)
 
 
 def kept(plan: model.Plan, tables: Collection[str]) -> list[tuple[str, catalog.TableName]]:

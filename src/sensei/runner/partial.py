@@ -219,7 +219,9 @@ def _begin(
     scope = sorted({*asked, *more})
     made = set()
     if book is not None:
-        rollback.refuse_dependents([t for t in loaded.plan.tables if t.id in set(scope)], target, session, book)
+        rollback.refuse_dependents(
+            loaded.plan, [t for t in loaded.plan.tables if t.id in set(scope)], target, session, book
+        )
         made = {(kind, name) for _, kind, name, _ in book.objects(session)}
     keep = rollback.keeps(loaded.plan, loaded.config.options.evidence)
     one = taken.Taken(
@@ -250,7 +252,7 @@ def _take_back(
     plan, evidence = loaded.plan, loaded.config.options.evidence
     mine = [t for t in plan.tables if t.id in set(one.tables)]
     if one.number not in book.taken_back(session):
-        rollback.refuse_dependents(mine, target, session, book)
+        rollback.refuse_dependents(plan, mine, target, session, book)
         if evidence == "export" and not rollback.keeps(plan, "export"):
             folder = back.export_folder(loaded.id, one.number)
             back.export(desk, loaded, dataclasses.replace(plan, tables=tuple(mine)), target, session, book, folder)
@@ -276,7 +278,9 @@ def dry_run(desk: desks.Desk, migration: str, request: Request) -> tuple[dict[st
         else:
             more = _along(loaded, target, session, asked)
             scope = partial.Scope(taken.next_number(found), frozenset({*asked, *more}))
-        rollback.refuse_dependents([t for t in loaded.plan.tables if t.id in scope.tables], target, session, book)
+        rollback.refuse_dependents(
+            loaded.plan, [t for t in loaded.plan.tables if t.id in scope.tables], target, session, book
+        )
         due = partial.statements(loaded.plan, target.engine, loaded.id, loaded.config.options.evidence, scope)
         walked = rollback.Walked()
         rollback.run_due(due, session, walked, lambda text: None, dry_run=True)

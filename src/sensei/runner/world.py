@@ -115,7 +115,7 @@ def refuse_owed_of(asked: configuration.MigrationConfig, made: model.Plan) -> li
 
 def refuse_existing(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
     """Raise where a planned table has appeared on the target since the plan was made, or one to make way changed."""
-    introspect = ctx.target.engine.introspect
+    introspect, keep = ctx.target.engine.introspect, ctx.target.engine.keep
     sensitive = ctx.target.engine.capabilities.case_sensitive_names
 
     def fold(name: catalog.TableName) -> tuple[str, str]:
@@ -132,7 +132,7 @@ def refuse_existing(loaded: desks.Loaded, ctx: steps_context.Context) -> None:
         old = held.get(fold(name))
         if old is None and there is not None and name not in own:
             hits.append(str(name))
-        elif old is not None and there != old.identity:
+        elif old is not None and not (keep is not None and keep.is_as_planned(ctx.target_session, old)):
             raise errors.WorldChanged(
                 f"the target's own table {old.name} is {'gone' if there is None else 'not the one'}"
                 f"{'' if there is None else ' that was planned on'}",

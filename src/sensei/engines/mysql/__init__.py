@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.mysql import ask, ddl, digests, fence, introspect, load, names, rows, session, survey, undo
+from sensei.engines.mysql import ask, ddl, digests, fence, introspect, keep, load, names, rows, session, survey, undo
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=False,
@@ -23,6 +23,8 @@ CAPABILITIES = base.Capabilities(
     deferrable=False,
     case_sensitive_columns=False,
     max_comment=1024,
+    views_by_name=True,
+    equal_key_types=True,
 )
 
 #: Two of the longest names and three numbers fit into a key's 3,072 bytes. Names compare by their bytes.
@@ -63,5 +65,7 @@ def engine() -> base.Engine:
         dialect=DIALECT,
         fence=fence.Fence(),
         notes=load.notes,
+        keep=keep.Keep(),
+        bind=keep.Bind(),
         script_command="mariadb DATABASE < {script}",
     )

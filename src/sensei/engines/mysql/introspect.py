@@ -65,7 +65,7 @@ class Introspect:
         schemas: Sequence[str],
     ) -> list[base.Missing]:
         if purpose is base.Purpose.TARGET:
-            return privileges.missing_to_create(session, schemas)
+            return privileges.missing_to_create(session, schemas, tables)
         return privileges.missing_to_read(session, tables)
 
     def content(self, session: base.Session, table: base.TableName) -> tuple[int, str]:

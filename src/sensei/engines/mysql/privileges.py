@@ -13,6 +13,11 @@ from sensei.engines.mysql import names
 NEEDED = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES")
 #: As GRANT writes the databases that keep evidence.
 EVIDENCE_PATTERN = r"sensei\_evidence\_%"
+#: What is needed besides where a target's own tables are set aside or added to: to see what hangs on them, and to make
+#: their triggers again.
+NEEDED_OF_OWN = (*NEEDED, "TRIGGER", "SHOW VIEW")
+#: The databases that keep them, or rows for them.
+PLACES = ("kept", "stage", "added")
 
 _GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?P<on>(?:`(?:[^`]|``)*`|\*)\.(?:`(?:[^`]|``)*`|\*)) TO ", re.DOTALL)
 
@@ -32,14 +37,21 @@ def missing_to_read(session: base.Session, tables: Sequence[catalog.TableName]) 
     return found
 
 
-def missing_to_create(session: base.Session, schemas: Sequence[str]) -> list[base.Missing]:
-    """Return what is lacking in the URL's database (the ledger), in the schemas, and in evidence databases to come."""
+def missing_to_create(
+    session: base.Session, schemas: Sequence[str], tables: Sequence[catalog.TableName] = ()
+) -> list[base.Missing]:
+    """Return what is lacking in the URL's database (the ledger), in the schemas, and in databases to come.
+
+    `tables` are the target's own that make way or are added to, and those that hang on them.
+    """
     home = str(session.rows("SELECT DATABASE()")[0][0])
     held = _held(session)
     who = account(session)
     found = []
-    for schema in dict.fromkeys([home, *schemas]):
-        lacking = [p for p in NEEDED if not any(p in what and _covers(pattern, schema) for pattern, what in held)]
+    own = {t.schema for t in tables}
+    for schema in dict.fromkeys([home, *schemas, *sorted(own)]):
+        needed = NEEDED_OF_OWN if schema in own else NEEDED
+        lacking = [p for p in needed if not any(p in what and _covers(pattern, schema) for pattern, what in held)]
         if lacking:
             found.append(
                 base.Missing(
@@ -47,16 +59,28 @@ def missing_to_create(session: base.Session, schemas: Sequence[str]) -> list[bas
                     f"GRANT {', '.join(lacking)} ON {names.quote(_escaped(schema))}.* TO {who}",
                 )
             )
-    example = "sensei_evidence_mig_00000000"
-    lacking = [p for p in NEEDED if not any(p in what and _covers(pattern, example) for pattern, what in held)]
-    if lacking:
-        found.append(
-            base.Missing(
-                f"{', '.join(lacking)} on the databases that keep what a rollback sets aside",
-                f"GRANT {', '.join(lacking)} ON `{EVIDENCE_PATTERN}`.* TO {who}",
+    places = {EVIDENCE_PATTERN: "that keep what a rollback sets aside"}
+    if tables:
+        places |= {rf"sensei\_{w}\_%": "that keep the target's own tables, or rows for them" for w in PLACES}
+    for place, what_for in places.items():
+        example = place.replace("\\", "").replace("%", "mig_00000000")
+        lacking = [p for p in NEEDED if not any(p in what and _covers(pattern, example) for pattern, what in held)]
+        if lacking:
+            found.append(
+                base.Missing(
+                    f"{', '.join(lacking)} on the databases {place.replace(chr(92), '')[:-1]}… {what_for}",
+                    f"GRANT {', '.join(lacking)} ON `{place}`.* TO {who}",
+                )
             )
-        )
     return found
+
+
+def everywhere(session: base.Session) -> frozenset[str]:
+    """Return the privileges that the account has on the whole server."""
+    lines = [str(r[0]) for r in session.rows("SHOW GRANTS")]
+    found = [m["what"] for line in lines if (m := _GRANT.match(line)) and m["on"].replace("`", "") == "*.*"]
+    held = frozenset(p.strip().upper() for what in found for p in what.split(","))
+    return held | {"SUPER", "SET USER"} if held & {"ALL PRIVILEGES", "ALL"} else held
 
 
 def account(session: base.Session) -> str:
@@ -86,7 +110,7 @@ def _held(session: base.Session) -> list[tuple[str, frozenset[str]]]:
             continue  # on one table only
         what = frozenset(p.strip().upper() for p in re.sub(r"\([^)]*\)", "", m["what"]).split(","))
         if what & {"ALL PRIVILEGES", "ALL"}:
-            what = frozenset(NEEDED)
+            what = frozenset(NEEDED_OF_OWN)
         found.append(("%" if schema[1] else schema[0].replace("``", "`"), what))
     return found
 

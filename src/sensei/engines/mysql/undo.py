@@ -34,11 +34,12 @@ def _lit(text: str) -> str:
     return naming.literal(text)
 
 
-def _running(migration: str) -> str:
+def running(migration: str) -> str:
+    """Write the condition that the ledger has the migration as running."""
     return f"EXISTS (SELECT 1 FROM {_MIGRATIONS} m WHERE m.id = {_lit(migration)} AND m.state = 'running')"
 
 
-def _same(one: str, other: str) -> str:
+def same(one: str, other: str) -> str:
     """Compare byte by byte: the two may come in different character sets and collations."""
     return f"CAST({one} AS BINARY) = CAST({other} AS BINARY)"
 
@@ -50,15 +51,20 @@ def _ours(migration: str, step: str, name: catalog.TableName, *, certain: bool) 
     added moves the time, a column that somebody added the shape, and neither must strand the table.
     """
     schema, table = _lit(name.schema), _lit(name.name)
-    made = _same("SUBSTRING_INDEX(o.identity, ' ', 1)", queries.MADE)
-    shape = _same("SUBSTRING_INDEX(o.identity, ' ', -1)", queries.shape(schema, table))
     return (
         f"EXISTS (SELECT 1 FROM {_OBJECTS} o JOIN information_schema.TABLES t"
         f" ON t.TABLE_SCHEMA = {schema} AND t.TABLE_NAME = {table}"
         f" AND t.TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'SEQUENCE')"
         f" WHERE o.migration = {_lit(migration)} AND o.step = {_lit(step)}"
-        f" AND ({made} {'AND' if certain else 'OR'} {shape}))"
+        f" AND ({same_object(name, certain=certain)}))"
     )
+
+
+def same_object(name: catalog.TableName, *, certain: bool = False) -> str:
+    """Write the condition that the ledger's object `o` is the table `t` of that name in information_schema.TABLES."""
+    made = same("SUBSTRING_INDEX(o.identity, ' ', 1)", queries.MADE)
+    shape = same("SUBSTRING_INDEX(o.identity, ' ', -1)", queries.shape(_lit(name.schema), _lit(name.name)))
+    return f"{made} {'AND' if certain else 'OR'} {shape}"
 
 
 def _there(name: catalog.TableName) -> str:
@@ -166,18 +172,18 @@ class Undo:
         return []  # they go with the tables
 
     def prepare(self, migration: str, evidence: str | None) -> list[base.Guarded]:
-        running = _running(migration)
+        alive = running(migration)
         raised = f"UPDATE {_MIGRATIONS} SET epoch = epoch + {base.SCRIPT_EPOCH} WHERE id = {_lit(migration)}"
-        fence = base.Guarded(running, raised, f"stop every runner of {migration} from writing")
+        fence = base.Guarded(alive, raised, f"stop every runner of {migration} from writing")
         return [fence, *self.place(migration, evidence)]
 
     def place(self, migration: str, evidence: str | None) -> list[base.Guarded]:
         if evidence is None:
             # Looked up once for all tables: to find who points at one of them the server looks at all that it has.
             mine = f"SELECT 1 FROM {_OBJECTS} o WHERE o.migration = {_lit(migration)} AND o.kind = 'table'"
-            parent = f"{_same('o.schema_name', 'r.UNIQUE_CONSTRAINT_SCHEMA')}"
-            parent += f" AND {_same('o.object_name', 'r.REFERENCED_TABLE_NAME')}"
-            child = f"{_same('o.schema_name', 'r.CONSTRAINT_SCHEMA')} AND {_same('o.object_name', 'r.TABLE_NAME')}"
+            parent = f"{same('o.schema_name', 'r.UNIQUE_CONSTRAINT_SCHEMA')}"
+            parent += f" AND {same('o.object_name', 'r.REFERENCED_TABLE_NAME')}"
+            child = f"{same('o.schema_name', 'r.CONSTRAINT_SCHEMA')} AND {same('o.object_name', 'r.TABLE_NAME')}"
             held = (
                 "SELECT GROUP_CONCAT(DISTINCT HEX(CONCAT(r.UNIQUE_CONSTRAINT_SCHEMA, '.', r.REFERENCED_TABLE_NAME)))"
                 " FROM information_schema.REFERENTIAL_CONSTRAINTS r"
@@ -186,17 +192,17 @@ class Undo:
             # Migrated tables may point at each other in a circle, so that none of them could be dropped first.
             return [
                 base.Guarded(
-                    _running(migration), f"SET {_HELD} = ({held})", "see which tables others hold by foreign keys"
+                    running(migration), f"SET {_HELD} = ({held})", "see which tables others hold by foreign keys"
                 ),
                 base.Guarded(
-                    f"@@SESSION.foreign_key_checks = 1 AND {_running(migration)}",
+                    f"@@SESSION.foreign_key_checks = 1 AND {running(migration)}",
                     "SET SESSION foreign_key_checks = 0",
                     "let tables that point at each other be dropped in any order",
                 ),
             ]
         missing = (
             "NOT EXISTS (SELECT 1 FROM information_schema.SCHEMATA s"
-            f" WHERE s.SCHEMA_NAME = {_lit(evidence)}) AND {_running(migration)}"
+            f" WHERE s.SCHEMA_NAME = {_lit(evidence)}) AND {running(migration)}"
         )
         make = f"CREATE DATABASE {naming.quote(evidence)} CHARACTER SET utf8mb4"
         return [base.Guarded(missing, make, f"make the evidence database {evidence}")]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sensei import catalog
 from sensei.engines import base, keeping
-from sensei.engines.postgres import ddl, keep_queries
+from sensei.engines.postgres import ddl, introspect, keep_queries
 
 _LEDGER = '"sensei_"'
 _WORDS = {"table": "TABLE", "sequence": "SEQUENCE"}
@@ -74,15 +74,23 @@ class Keep:
         """Return where an object lies while it is held: under its own name, in the keeping schema."""
         return self.placed(migration, held.slot, "kept", held.name)
 
+    def is_as_planned(self, session: base.Session, held: keeping.Held) -> bool:
+        """Compare the oid: whatever happened to the object since, it is the same one."""
+        return introspect.Introspect().object_identity(session, held.kind, held.name) == held.identity
+
+    def still_held(self, migration: str, held: keeping.Held) -> str:
+        """Return the condition that the object lies in the schema that keeps it."""
+        return _lies(held.identity, self.kept_name(migration, held).schema)
+
     def aside(self, session: base.Session, migration: str, held: keeping.Held) -> list[str]:
         """Return the statement that moves an object; indexes, keys, triggers, owned sequences go with it."""
         place = ddl.quote(self.place(migration, held.slot))
         return [f"ALTER {_WORDS[held.kind]} {ddl.qualified(held.name)} SET SCHEMA {place}"]
 
-    def bring_back(self, migration: str, held: keeping.Held, evidence: str) -> list[base.Guarded]:
+    def bring_back(self, migration: str, step: str, held: keeping.Held, evidence: str) -> list[base.Guarded]:
         """Return the statement that moves an object back; stops where another has its name by now."""
         kept, name = self.kept_name(migration, held), held.name
-        there = _lies(held.identity, kept.schema)
+        there = self.still_held(migration, held)
         taken = (
             "EXISTS (SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
             f" WHERE n.nspname = {_lit(name.schema)} AND c.relname = {_lit(name.name)} AND c.oid::text NOT IN"

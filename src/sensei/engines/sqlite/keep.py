@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sensei import catalog, errors
 from sensei.engines import base, keeping
-from sensei.engines.sqlite import dependents, keep_text, names, parse_table, tokens, undo
+from sensei.engines.sqlite import dependents, introspect, keep_text, names, parse_table, tokens, undo
 
 # Stored definitions are edited rather than tables renamed: ALTER TABLE would come back with other quotes than the
 # owner's, would move the references of other tables along, and leaves indexes in the way, which would have to be built
@@ -67,6 +67,15 @@ class Keep:
         """Return the name that a table has while it is held."""
         return catalog.TableName("", _prefixed(migration, held.name.name))
 
+    def is_as_planned(self, session: base.Session, held: keeping.Held) -> bool:
+        """Compare the stored definition."""
+        return introspect.Introspect().object_identity(session, held.kind, held.name) == held.identity
+
+    def still_held(self, migration: str, held: keeping.Held) -> str:
+        """Return the condition that a table of the prefixed name is there."""
+        kept = self.kept_name(migration, held).name
+        return f"EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = {_lit(kept)})"
+
     def aside(self, session: base.Session, migration: str, held: keeping.Held) -> list[str]:
         """Return the statements that rename a table, its indexes and triggers, and its lines in SQLite's own tables."""
         kept = self.kept_name(migration, held).name
@@ -93,11 +102,11 @@ class Keep:
                 statements.append(_statistics(table, held.name.name, kept, _index_names(migration, held)))
         return statements
 
-    def bring_back(self, migration: str, held: keeping.Held, evidence: str) -> list[base.Guarded]:
+    def bring_back(self, migration: str, step: str, held: keeping.Held, evidence: str) -> list[base.Guarded]:
         """Return the statements that give a table its name back; stops where that is taken or the table was changed."""
         kept, name = self.kept_name(migration, held).name, held.name.name
         moved = _moved(migration, held)
-        there = f"EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = {_lit(kept)})"
+        there = self.still_held(migration, held)
         taken = (
             "EXISTS (SELECT 1 FROM main.sqlite_schema AS t WHERE t.type IN ('table', 'view', 'index')"
             f" AND t.name = {_lit(name)} COLLATE NOCASE AND NOT {undo.made_by(migration, 't', evidence)})"
