@@ -30,7 +30,7 @@ def warm_sensei(sensei: Sensei, fork: ForkServer) -> Sensei:
 
 
 #: Target engine by name, and the source that is migrated into it.
-PAIRS = {"postgres": "sqlite", "sqlite": "postgres", "mysql": "postgres"}
+PAIRS = {"postgres": "sqlite", "sqlite": "mysql", "mysql": "postgres"}
 
 
 @pytest.fixture(params=PAIRS)

@@ -153,7 +153,12 @@ class Mapper:
                 f" {self.names.limit()} and would cut it",
                 hint=f"give it a shorter name: {how}",
             )
-        self.target.ddl.quote(name)
+        try:
+            self.target.ddl.quote(name)
+        except errors.BadInput as error:
+            raise errors.Refused(
+                f"the name of {what} can't be on the target: {error.message}", hint=f"give it another one: {how}"
+            ) from error
 
     def target_schema(self, source_schema: str) -> str:
         """Return the target's schema for a source schema."""

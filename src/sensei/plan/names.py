@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from sensei import catalog
+from sensei import catalog, errors
 from sensei.engines import base
 
 
@@ -12,7 +12,7 @@ class Names:
     """Hands out names of constraints and indexes that are free on the target."""
 
     def __init__(self, engine: base.Engine, case_sensitive: bool | None = None) -> None:
-        self.capabilities = engine.capabilities
+        self.engine, self.capabilities = engine, engine.capabilities
         self.case_sensitive = self.capabilities.case_sensitive_names if case_sensitive is None else case_sensitive
         self.taken: set[tuple[str, str]] = set()
         self._counted: dict[tuple[str, str], int] = {}
@@ -68,12 +68,24 @@ class Names:
         self.take(schema, name)
         return name
 
+    def holds(self, name: str) -> bool:
+        """Tell whether the target can hold a name, whatever is in it."""
+        try:
+            return bool(self.engine.ddl.quote(name))
+        except errors.BadInput:
+            return False
+
     def shorten(self, name: str) -> str:
-        """Cut a name to the limit, with a hash of the whole in its end."""
-        if self.fits(name):
+        """Cut a name to the limit and leave out what the target can't hold, with a hash of the whole in its end."""
+        fits = self.fits(name)
+        if fits and self.holds(name):
             return name
+        tail = "_" + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        if not all(self.holds(f"{c}_") for c in set(name)):
+            name = "".join(c for c in name if self.holds(f"{c}_"))
+        if self.fits(name + tail):
+            return name + tail
         limit = self.capabilities.max_identifier_bytes
-        tail = "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
         if limit is None:
             return name[: (self.capabilities.max_identifier_characters or len(name)) - len(tail)] + tail
         head = name.encode()[: limit - len(tail)].decode("utf-8", "ignore")

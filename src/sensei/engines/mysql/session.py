@@ -19,8 +19,8 @@ from sensei.engines import base
 from sensei.engines.mysql import address, failures
 
 MARIADB, MYSQL = "mariadb", "mysql"
-#: Oldest servers that are spoken to: both enforce CHECK constraints and take expressions as defaults.
-OLDEST = {MARIADB: (10, 5), MYSQL: (8, 0, 16)}
+#: Oldest servers that are spoken to: both enforce CHECK constraints, take expressions as defaults and cast to FLOAT.
+OLDEST = {MARIADB: (10, 5), MYSQL: (8, 0, 17)}
 
 #: Everything that could change how a value is rendered, read or compared, or which rows are seen; the first that
 #: the server knows of several spellings is taken. Values are SQL.
