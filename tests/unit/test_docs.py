@@ -18,6 +18,7 @@ from sensei.catalog import types
 from sensei.config import complaints, migration
 from sensei.engines.mysql import typemap
 from sensei.engines.sqlite import declared
+from sensei.plan import own_types
 
 ROOT = documents.ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -164,6 +165,7 @@ _FROM_POSTGRES = {
     "an enum": types.LogicalType(types.Kind.TEXT, length=1, labels=("a", "b")),
     "integer[]": types.LogicalType(types.Kind.NATIVE, native="integer[]"),
     "interval": types.LogicalType(types.Kind.NATIVE, native="interval"),
+    "hstore": types.LogicalType(types.Kind.UNSUPPORTED, native="hstore"),
 }
 #: MariaDB's json is a longtext whose check says so.
 _MARKS = {"json": types.Kind.JSON}
@@ -217,9 +219,9 @@ def _mapping(said: str, mapped: types.Mapped) -> list[str]:
 
 def test_the_tables_of_types_are_what_the_engines_choose() -> None:
     postgres, sqlite, mysql = (engines.by_name(name) for name in ("postgres", "sqlite", "mysql"))
-    expected = [_mapping(t, sqlite.ddl.map_type(of, "postgres", None)) for t, of in _FROM_POSTGRES.items()]
+    expected = [_mapping(t, own_types.mapped(of, t, postgres, sqlite, None)) for t, of in _FROM_POSTGRES.items()]
     expected += [_mapping(t, postgres.ddl.map_type(declared.logical(t), "sqlite", None)) for t in _FROM_SQLITE]
-    expected += [_mapping(t, mysql.ddl.map_type(of, "postgres", None)) for t, of in _FROM_POSTGRES.items()]
+    expected += [_mapping(t, own_types.mapped(of, t, postgres, mysql, None)) for t, of in _FROM_POSTGRES.items()]
     expected += [_mapping(t, postgres.ddl.map_type(of, "mysql", None)) for t, of in _FROM_MYSQL.items()]
     expected += [_mapping(t, sqlite.ddl.map_type(of, "mysql", None)) for t, of in _FROM_MYSQL.items()]
     expected += [_mapping(t, mysql.ddl.map_type(declared.logical(t), "sqlite", None)) for t in _FROM_SQLITE]

@@ -64,6 +64,11 @@ class LogicalType:
         return str(self.kind)
 
 
+def as_text(of: LogicalType) -> LogicalType:
+    """Return what values of an engine's own type mean to every other: the text that it prints, and reads back."""
+    return LogicalType(Kind.TEXT, native=of.native, domain=of.domain)
+
+
 class Verdict(StrEnum):
     """What happens to values of one type in another."""
 

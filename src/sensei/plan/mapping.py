@@ -10,7 +10,7 @@ from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import bounds, constraints, expressions, home, model, names
+from sensei.plan import bounds, constraints, expressions, home, model, names, own_types
 
 
 class Mapper:
@@ -80,9 +80,13 @@ class Mapper:
             override = mapping.columns.get(column.name) if mapping else None
             if override and override.type and column.type.kind in types.EVERYDAY:
                 continue
-            if column.type.kind is types.Kind.UNSUPPORTED or (column.type.kind is types.Kind.NATIVE and not self.same):
+            kept = (types.Kind.NATIVE,) if self.same else ()
+            if self._meaning(column).kind not in types.EVERYDAY.union(kept):
                 return f"column {column.name} is of type {column.native}, which is not carried over yet"
         return ""
+
+    def _meaning(self, column: catalog.Column) -> types.LogicalType:
+        return own_types.meaning(column.type, self.source, self.target)
 
     def _mapping(self, name: catalog.TableName) -> table_config.TableMapping | None:
         return self.config.tables.get(str(name)) or self.config.tables.get(name.name)
@@ -185,7 +189,7 @@ class Mapper:
                     model.ColumnPlan(
                         source=column.name,
                         target=renamed[column.name],
-                        source_type=column.type,
+                        source_type=self._meaning(column),
                         source_native=column.native,
                         target_native=mapped.native,
                         there=mapped.there,
@@ -258,7 +262,7 @@ class Mapper:
         else:
             highest = self.highest.get((table.name, column.name))
             known = base.ColumnFacts(0, 0, 0, highest=highest) if highest is not None and facts is None else facts
-            mapped = self.target.ddl.map_type(column.type, self.source.name, known)
+            mapped = own_types.mapped(column.type, column.native, self.source, self.target, known)
         if column.type.domain:
             self.risk(
                 "low", table.name, column.name,
@@ -304,7 +308,7 @@ class Mapper:
         elif default is not None and default.kind == "nextval" and column.identity is None:
             default, identity = self._serial(table, column, default, numbered)
         elif default is not None and (not self.same or self.missing(default.sql)):
-            sql = self.target.ddl.translate_default(default, column.type)
+            sql = self.target.ddl.translate_default(default, self._meaning(column))
             if sql is None:
                 reason = self.missing(default.sql) or "no equivalent on the target"
                 self.leave("default", f"{table.name}.{column.name}", reason, default.sql)
@@ -323,7 +327,7 @@ class Mapper:
         if column.extra and not self.same:
             self.leave("clause", f"{table.name}.{column.name}", f"the target has no {column.extra}", column.extra)
         # By which of several types the source held it is nothing to another engine.
-        of = column.type if self.same else dataclasses.replace(column.type, native="")
+        of = column.type if self.same else dataclasses.replace(self._meaning(column), native="")
         return catalog.Column(
             name=self.column_names[table.name][column.name],
             type=of,
@@ -345,6 +349,9 @@ class Mapper:
         override = mapping.columns.get(column.name) if mapping else None
         if found is None or (override is not None and override.type) or found.back is types.Verdict.LOSSY:
             return None
+        was = found.column
+        if was.type.domain and was.type.kind is types.Kind.NATIVE:
+            found = dataclasses.replace(found, column=dataclasses.replace(was, native=was.type.native))
         return found if not self.missing(found.column.native) else None
 
     def _may_number(self, table: catalog.Table, column: catalog.Column, native: str, numbered: bool) -> str | None:

@@ -62,7 +62,7 @@ def _line(session: base.Session, spec: base.ReadSpec, positions: Sequence[int] |
 
     concat() gives a value's text as COPY does (it calls the type's output function), and of NULL an empty one.
     """
-    known = _columns(session, spec.table)
+    known = columns(session, spec.table)
     parts: list[str] = []
     for at in positions:
         column = spec.columns[at]
@@ -79,11 +79,15 @@ def _line(session: base.Session, spec: base.ReadSpec, positions: Sequence[int] |
 def _field(x: str, type: types.LogicalType, native: str, never_null: bool) -> list[str]:
     large = digestline.may_be_large(type)
     if type.kind in digestline.FREE:
-        # What takes text directly counts its bytes without making a copy.
-        length = f"octet_length({x})" if native in ("text", "varchar", "bpchar") else f"octet_length({x}::text)"
+        # What takes text directly counts its bytes without making a copy. Of others it is the text as COPY prints it,
+        # which a cast to text is not always: that of an inet names its mask.
+        length = f"octet_length({x})" if native in ("text", "varchar", "bpchar") else f"octet_length(concat({x}))"
         value = f"CASE WHEN {length} > {digestline.LARGE} THEN md5(concat({x})) ELSE concat({x}) END" if large else x
         if never_null:
             return [length, value]
+        if "concat" in length:
+            # Of NULL it would be an empty text, which is something else. IS NOT NULL asks a row for all its fields.
+            length = f"CASE WHEN {x} IS DISTINCT FROM NULL THEN {length} END"
         return [f"concat({length})", f"concat({value})"]
     if type.kind is Kind.BYTES and large and native == "bytea":
         short = f"concat(octet_length({x}), ':', md5({x}))"
@@ -91,7 +95,7 @@ def _field(x: str, type: types.LogicalType, native: str, never_null: bool) -> li
     return [x if never_null else f"concat({x})"]
 
 
-def _columns(session: base.Session, table: catalog.TableName) -> dict[str, tuple[str, bool]]:
+def columns(session: base.Session, table: catalog.TableName) -> dict[str, tuple[str, bool]]:
     pg = rows.own(session)
     if table not in pg.columns:
         pg.columns[table] = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sensei import catalog
 from sensei.catalog import types
 from sensei.engines import base, surveying
-from sensei.engines.postgres import ddl, rows
+from sensei.engines.postgres import ddl, digests, rows
 
 _ASLEEP = """SELECT n.nspname, c.relname,
     CASE WHEN k.oid IS NOT NULL AND g.tgisinternal THEN 'foreign key' ELSE 'trigger' END,
@@ -27,7 +27,9 @@ class Survey:
     ) -> tuple[int, dict[str, base.ColumnSurvey]]:
         where, params = rows.range_sql(spec.key, spec.lower, spec.upper)
         tail = f" FROM {rows.source_of(session, spec.table)}{where}"
-        return surveying.columns(session, spec, [_words(c) for c in spec.columns], distinct, tail, params)
+        known = digests.columns(session, spec.table)
+        words = [_words(c, known.get(c.name, ("", False))[0]) for c in spec.columns]
+        return surveying.columns(session, spec, words, distinct, tail, params)
 
     def orphans(
         self,
@@ -57,8 +59,15 @@ class Survey:
         return sorted(found)
 
 
-def _words(column: base.ReadColumn) -> surveying.Words:
+#: Types whose cast to text says what COPY says.
+_TEXTS = frozenset({"text", "varchar", "bpchar", "name", "char", ""})
+
+
+def _words(column: base.ReadColumn, native: str) -> surveying.Words:
     x, of = ddl.quote(column.name), column.type
+    # IS NULL is also true of a row whose fields are all NULL, and such a row is a value.
+    text = f"{x}::text" if native in _TEXTS else f"CASE WHEN {x} IS DISTINCT FROM NULL THEN concat({x}) END"
+    null = "IS NULL" if of.kind is not types.Kind.TEXT or native in _TEXTS else "IS NOT DISTINCT FROM NULL"
     number = x
     if of.kind is types.Kind.FLOAT:
         number = f"CASE WHEN {x} BETWEEN -{_LARGE} AND {_LARGE} THEN {x}::float8 END"
@@ -66,14 +75,14 @@ def _words(column: base.ReadColumn) -> surveying.Words:
         number = f"nullif({x}, 'NaN')"
     elif of.kind is types.Kind.BOOLEAN:
         number = f"{x}::int"
-    length = f"char_length({x}::text)" if of.kind is types.Kind.TEXT else f"octet_length({x})"
+    length = f"char_length({text})" if of.kind is types.Kind.TEXT else f"octet_length({x})"
     if of.kind is types.Kind.TEXT and of.fixed:
         length = f"char_length(rtrim({x}::text))"
     return surveying.Words(
-        is_null=f"{x} IS NULL",
+        is_null=f"{x} {null}",
         number=number,
         moment=x,
         moment_text="({})::text",
         length=length,
-        distinct=f'({x}::text COLLATE "C")' if of.kind is types.Kind.TEXT else x,
+        distinct=f'(({text}) COLLATE "C")' if of.kind is types.Kind.TEXT else x,
     )
