@@ -44,12 +44,35 @@ def shell(
     pg_server.drop_role(role)
 
 
+@pytest.fixture
+def maria(request: pytest.FixtureRequest, shell: documents.Session) -> Iterator[Callable[[], None]]:
+    """Called, it lets the documents' MariaDB server exist too, with the privileges that they name."""
+    made: list[servers.MysqlServer] = []
+
+    def be_there() -> None:
+        database: servers.MysqlDatabase = request.getfixturevalue("make_mysql_db")("shop")
+        made.append(database.server)
+        database.server.create_user(name="sensei")
+        grants = [b.text for b in documents.blocks(GRANTS, "") if "GRANT SELECT, INSERT" in b.text]
+        assert grants
+        database.mariadb("".join(grants))
+        shell.names = {**shell.names, "maria.example.com": f"127.0.0.1:{database.server.port}"}
+
+    yield be_there
+    for server in made:
+        server.drop_user("sensei")
+
+
 @pytest.mark.parametrize(
     "document",
     [d for d in documents.DOCUMENTS if documents.blocks(d, "console")],
     ids=lambda d: d.name,
 )
-def test_the_commands_of_a_document_print_what_it_shows(document: Path, shell: documents.Session) -> None:
+def test_the_commands_of_a_document_print_what_it_shows(
+    document: Path, shell: documents.Session, maria: Callable[[], None]
+) -> None:
+    if "maria.example.com" in document.read_text(encoding="utf-8"):
+        maria()
     wrong: list[str] = []
     ran = 0
     for block in documents.blocks(document):
