@@ -62,7 +62,7 @@ def fill(where: Where, *, rows: int = ROWS, width: int = 40) -> None:
     )
 
 
-def plan(
+def file(
     sensei: Sensei,
     source: Where,
     target: Where,
@@ -71,8 +71,8 @@ def plan(
     target_url: str = "",
     rows: int = ROWS,
     **options: Any,
-) -> str:
-    """Plan a migration of what `fill` made, in ``CHUNKS`` chunks; returns its id."""
+) -> Path:
+    """Write the file of a migration of what `fill` made, in ``CHUNKS`` chunks."""
     config = {
         "name": "shop",
         "connections": {"src": source_url or url(source), "dst": target_url or url(target)},
@@ -80,9 +80,14 @@ def plan(
         "target": {"connection": "dst", **({"schema": "shop"} if isinstance(target, servers.Database) else {})},
         "options": {"parallelism": 2, "chunk_rows": -(-rows // CHUNKS), **options},
     }
+    return sensei.write("migration.yaml", config)
+
+
+def plan(sensei: Sensei, source: Where, target: Where, **how: Any) -> str:
+    """Plan the migration of `file`, which takes the rest of the arguments; returns its id."""
     sensei.env["SENSEI_CRASH_LOG"] = str(sensei.folder / "points")
-    file = sensei.write("migration.yaml", config)
-    return str(sensei("migrations", "create", "--config", file, json=True).data["id"])
+    made = sensei("migrations", "create", "--config", file(sensei, source, target, **how), json=True)
+    return str(made.data["id"])
 
 
 def status(sensei: Sensei, migration: str) -> dict[str, Any]:

@@ -367,15 +367,23 @@ def connect(url: str, purpose: base.Purpose, *, application: str = "sensei") -> 
 def refuse_pooler(session: PostgresSession, libpq: dict[str, str]) -> None:
     """Raise Refused where a second connection's transaction makes this one change its server session.
 
-    Only asked where something stands between us and the server: a pooler in session mode passes.
+    Only asked where something stands between us and the server: a pooler in session mode passes. One that shares
+    sessions between statements ends connections that open a transaction: three in a row are no accident.
     """
+    ended = 0
     for _ in range(3):
         session.confirm_pinned()
         other = _open(libpq, session.side)
         try:
             with translated(session.side), other.cursor() as cursor:
                 # Given the server session that was freed last, which is ours if it is shared.
-                cursor.execute("BEGIN")
+                try:
+                    cursor.execute("BEGIN")
+                except psycopg2.OperationalError:
+                    ended += 1
+                    if ended < 3:
+                        continue
+                    raise pooled() from None
                 cursor.execute("SELECT pg_backend_pid()")
                 (taken,) = cursor.fetchone()
                 if int(taken) == session.backend:
