@@ -51,7 +51,7 @@ def arrival(
         found.append(f"{full}: foreign keys {extra} are new")
     missing = sum(1 for k, n in said if k == "check" and n.startswith(full + "."))
     # What an enum allows is a check where there are none, and said.
-    missing -= sum(1 for c in a.types if _told(move, full, "with a check", c))
+    missing -= sum(1 for c in a.types if _told(move, full, "arrives as text with a check", c))
     # What a type of another engine allows is a check of its column in MariaDB.
     more = b.column_checks if moves.engine(source) != "mysql" else 0
     if len(a.checks) - missing != len(b.checks) - more:

@@ -1,4 +1,4 @@
-"""Values of types that only PostgreSQL has arrive in other engines as its text, and go home as what they were."""
+"""Values of types that only one engine has arrive in others as its text or bytes, and go home as what they were."""
 
 from __future__ import annotations
 
@@ -98,3 +98,45 @@ def test_a_text_that_is_no_value_of_its_old_type_any_more_is_kept_in_quarantine(
     (row,) = home_move.quarantine()
     assert (row["key"], row["row"]["span"]) == ({"id": "2"}, "a while")
     assert ends.ask(home, "SELECT id FROM own ORDER BY id") == [(1,), (3,)]
+
+
+SHAPES = """
+CREATE TABLE shapes (
+  id int PRIMARY KEY, spot point NOT NULL, way linestring, area polygon, any_one geometry, several multipoint,
+  four inet4, six inet6 NOT NULL
+);
+INSERT INTO shapes VALUES
+ (1, ST_PointFromText('POINT(1.5 -2)', 4326), NULL, NULL, NULL, NULL, NULL, '::'),
+ (2, POINT(0.1, 1e300), ST_LineFromText('LINESTRING(0 0,1 1)'), ST_PolyFromText('POLYGON((0 0,1 1,1 0,0 0))'),
+  ST_GeomFromText('GEOMETRYCOLLECTION(POINT(1 1))', 3857), ST_MPointFromText('MULTIPOINT(0 0,1 1)'), '192.168.0.1',
+  'fe80::1:ffff'),
+ (3, POINT(-0, 0), NULL, NULL, POINT(3, 4), NULL, '0.0.0.0', '::ffff:1.2.3.4');
+"""
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+def test_values_of_mariadb_s_own_types_go_there_and_home_unchanged(
+    sensei: fix_sensei.Sensei, maker: ends.Maker, engine: str
+) -> None:
+    source, away, home = maker("mysql")(), maker(engine)(), maker("mysql")()
+    ends.run(source, SHAPES)
+    there = moves.plan_move(sensei, source, away, **({"schema": "public"} if engine == "postgres" else {}))
+    assert there.left() == []
+    said = {c["column"]: (c["there"], c["back"]) for c in there.plan["columns"]}
+    assert {v for c, v in said.items() if c not in EVERYDAY} == {("widening", "exact")}
+    there.start()
+    place = ("" if engine == "sqlite" else "public", "shapes")
+    assert reader.compare_tables(source, ("", "shapes"), away, place) == []
+    back = moves.plan_move(sensei, away, home, name="home")
+    back.start()
+    assert reader.compare_tables(source, ("", "shapes"), home, ("", "shapes")) == []
+    columns = (
+        "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE FROM information_schema.COLUMNS"
+        " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'shapes' ORDER BY ORDINAL_POSITION"
+    )
+    assert ends.ask(home, columns) == ends.ask(source, columns)
+    for move in (there, back):
+        found = sensei("validations", "run", move.id, json=True, expect=None).data
+        assert found["failures"] == [], str(found["failures"])
+    for move in (back, there):
+        assert move.rollback("--verify").data["rollback_verification"] == moves.LINES

@@ -49,6 +49,9 @@ class LogicalType:
     #: TEXT of which the source takes some for equal that differ in bytes: in case, accents or trailing blanks.
     #: False: it compares bytes; None: not known.
     folds: bool | None = None
+    #: NATIVE and UNSUPPORTED: as what another engine can keep the values, so that they read back as the same; None: not
+    #: at all. TEXT is the text, and BYTES are the bytes, that the source's engine prints and takes.
+    elsewhere: Kind | None = None
 
     def __str__(self) -> str:
         if self.kind is Kind.INTEGER:
@@ -62,11 +65,6 @@ class LogicalType:
         if self.kind in (Kind.NATIVE, Kind.UNSUPPORTED):
             return self.native
         return str(self.kind)
-
-
-def as_text(of: LogicalType) -> LogicalType:
-    """Return what values of an engine's own type mean to every other: the text that it prints, and reads back."""
-    return LogicalType(Kind.TEXT, native=of.native, domain=of.domain)
 
 
 class Verdict(StrEnum):

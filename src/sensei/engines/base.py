@@ -149,8 +149,6 @@ class Capabilities:
     max_comment: int | None = None  #: characters of the longest comment
     views_by_name: bool = False  #: a view finds its tables and columns by name whenever it is read
     equal_key_types: bool = False  #: the columns of a foreign key are of the very types that they point at
-    #: Every type's values are printed as text that reads back as the same value, so that other engines can keep them.
-    prints_own_types: bool = False
 
 
 class Session(Protocol):

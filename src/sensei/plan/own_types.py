@@ -1,4 +1,4 @@
-"""Types that only the source's engine has: to any other engine their values are the text that it prints."""
+"""Types that only the source's engine has: to any other their values are the text, or the bytes, that it prints."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sensei.engines import base
 
 def meaning(of: types.LogicalType, source: base.Engine, target: base.Engine) -> types.LogicalType:
     """Return what a column's values mean to the target."""
-    if of.kind in types.EVERYDAY or source.name == target.name or not source.capabilities.prints_own_types:
+    if of.kind in types.EVERYDAY or source.name == target.name or of.elsewhere is None:
         return of
-    return types.as_text(of)
+    return types.LogicalType(of.elsewhere, native=of.native, domain=of.domain)
 
 
 def mapped(
@@ -18,7 +18,10 @@ def mapped(
 ) -> types.Mapped:
     """Choose the target's type for a column; `native` is how the source declares it."""
     found = target.ddl.map_type(meaning(of, source, target), source.name, facts)
-    if meaning(of, source, target) is of:
+    if of.elsewhere is None or meaning(of, source, target) is of:
         return found
-    reason = f"arrives as the text of its {native}, where any text is taken; on the way home it is {native} again"
+    word = str(of.elsewhere)
+    reason = (
+        f"arrives as the {word} of its {native}, and others are taken there too; on the way home it is {native} again"
+    )
     return types.Mapped(found.native, types.Verdict.WIDENING, types.Verdict.EXACT, reason)

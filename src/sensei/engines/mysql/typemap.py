@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sensei import catalog
 from sensei.catalog import types
 from sensei.engines import base
-from sensei.engines.mysql import names
+from sensei.engines.mysql import facts, names
 
 Kind = types.Kind
 Verdict = types.Verdict
@@ -152,7 +152,8 @@ def logical(of: Declared, mark: Kind | None = None) -> types.LogicalType:
         return types.LogicalType(Kind.JSONB, native=native)
     if word == "uuid":
         return types.LogicalType(Kind.UUID, native=native)
-    return types.LogicalType(Kind.NATIVE, native=of.full)
+    elsewhere = Kind.BYTES if word in facts.GEOMETRIES else Kind.TEXT if word in ("inet4", "inet6") else None
+    return types.LogicalType(Kind.NATIVE, native=of.full, elsewhere=elsewhere)
 
 
 def labels(full: str) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ def engine() -> base.Engine:
             loads=(base.Form.BINARY, base.Form.TEXT),
             max_identifier_bytes=ddl.MAX_NAME,
             case_sensitive_names=True,
-            prints_own_types=True,
         ),
         connect=session.connect,
         introspect=introspect.Introspect(),

@@ -54,7 +54,7 @@ def logical(known: dict[int, TypeRow], oid: int, modifier: int, native: str, dom
     """Return what values of a type mean; `native` is its text with modifiers."""
     row = known.get(oid)
     if row is None:
-        return types.LogicalType(Kind.UNSUPPORTED, native=native, domain=domain)
+        return types.LogicalType(Kind.UNSUPPORTED, native=native, domain=domain, elsewhere=Kind.TEXT)
     if row.kind == "d":
         return logical(known, row.base, row.base_modifier, row.base_native, domain or row.native)
     if row.kind == "e":
@@ -62,7 +62,7 @@ def logical(known: dict[int, TypeRow], oid: int, modifier: int, native: str, dom
         return types.LogicalType(Kind.TEXT, length=longest, domain=domain, labels=row.labels)
     # The reg… types travel as numbers in binary form, and those name other objects in another database.
     if not row.builtin or row.kind not in "brm" or row.name.lstrip("_").startswith("reg"):
-        return types.LogicalType(Kind.UNSUPPORTED, native=native, domain=domain)
+        return types.LogicalType(Kind.UNSUPPORTED, native=native, domain=domain, elsewhere=Kind.TEXT)
     found = _builtin(row.name, modifier, native)
     return types.LogicalType(**{**found.__dict__, "domain": domain}) if domain else found
 
@@ -86,7 +86,7 @@ def _builtin(name: str, modifier: int, native: str) -> types.LogicalType:
         if modifier < 0:
             return types.LogicalType(Kind.TEXT, native="bpchar")
         return types.LogicalType(Kind.TEXT, length=modifier - 4, fixed=True)
-    return types.LogicalType(Kind.NATIVE, native=native)
+    return types.LogicalType(Kind.NATIVE, native=native, elsewhere=Kind.TEXT)
 
 
 def not_null(known: dict[int, TypeRow], oid: int) -> bool:
