@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +15,7 @@ import pytest
 import ends
 import mid_copy
 import servers
+import small_disk
 from fix_postgres import MakeDatabase
 from fix_sensei import Sensei, wait_until
 from mid_copy import Where
@@ -184,31 +182,12 @@ def test_a_commit_whose_outcome_is_unknown_is_settled_by_the_ledger(
         mid_copy.check_finished(sensei, migration, source, pg_db)
 
 
-@contextlib.contextmanager
-def _small_disk(folder: Path, size: str) -> Iterator[bool]:
-    """A file system of ``size`` at ``folder``; False where nobody lets us mount one."""
-    folder.mkdir()
-    folder.chmod(0o777)
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},mode=777", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    try:
-        yield done.returncode == 0
-    finally:
-        if done.returncode == 0:
-            subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def _grow(folder: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
-
-
 def test_a_full_disk_under_an_sqlite_target_is_told_and_resume_completes_once_there_is_room(
     sensei: Sensei, pg_db: servers.Database, tmp_path: Path
 ) -> None:
     mid_copy.fill(pg_db, width=1000)
     disk = tmp_path / "disk"
-    with _small_disk(disk, "2m") as mounted:
+    with small_disk.mounted(disk, "2m") as mounted:
         target = disk / "target.db"
         migration = mid_copy.plan(sensei, pg_db, target)
         running = sensei.spawn("migrations", "start", migration, "--json")
@@ -221,7 +200,7 @@ def test_a_full_disk_under_an_sqlite_target_is_told_and_resume_completes_once_th
         assert found["failure"]["exit_code"] == 5
         if mounted:
             sensei("migrations", "resume", migration, expect=5)  # still full
-            _grow(disk)
+            small_disk.grow(disk)
         sensei("migrations", "resume", migration)
         mid_copy.check_finished(sensei, migration, pg_db, target)
 
@@ -230,7 +209,7 @@ def test_a_full_disk_under_a_postgres_target_is_told_and_resume_completes_once_t
     sensei: Sensei, make_pg_db: MakeDatabase, pg_server2: servers.PostgresServer, tmp_path: Path
 ) -> None:
     source, target = tmp_path / "source.db", make_pg_db(server=pg_server2)
-    with _small_disk(pg_server2.folder / "disk", "2m") as mounted:
+    with small_disk.mounted(pg_server2.folder / "disk", "2m") as mounted:
         rows = mid_copy.ROWS if mounted else 25_000
         mid_copy.fill(source, rows=rows, width=1000)
         if mounted:
@@ -248,7 +227,7 @@ def test_a_full_disk_under_a_postgres_target_is_told_and_resume_completes_once_t
         assert mid_copy.status(sensei, migration)["status"] == "failed"
         if mounted:
             sensei("migrations", "resume", migration, expect=5)  # still full
-            _grow(pg_server2.folder / "disk")
+            small_disk.grow(pg_server2.folder / "disk")
         else:
             pg_server2.restart()
         sensei("migrations", "resume", migration)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import ends
 import mid_copy
 import servers
+import small_disk
 from fix_mysql import MakeMysqlDatabase
 from fix_sensei import Sensei, wait_until
 from wire_proxy import WireProxy
@@ -250,22 +253,33 @@ def test_a_row_beyond_the_sources_largest_packet_arrives_or_is_told_and_never_cu
 def test_a_full_disk_under_a_mariadb_target_is_told_and_resume_completes_once_there_is_room(
     sensei: Sensei, tmp_path: Path
 ) -> None:
-    """One file for all tables, with an end: what the server says then is what it says of a disk."""
+    """A disk of its own for the tables; where nobody lets us mount one, a file for all of them that has an end."""
     source = tmp_path / "source.db"
     mid_copy.fill(source, width=4000)
-    room = {"innodb_file_per_table": "0", "innodb_autoextend_increment": "1"}
-    server = servers.MysqlServer({**room, "innodb_data_file_path": "ibdata1:12M:autoextend:max:16M"})
-    try:
+    server = servers.MysqlServer({"innodb_file_per_table": "0", "innodb_autoextend_increment": "1"})
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.close)
         server.start()
+        disk = server.folder / "disk"
+        if mounted := stack.enter_context(small_disk.mounted(disk, "28m")):
+            server.stop()
+            owner = (server.folder / "data").stat()
+            os.chown(shutil.move(server.folder / "data" / "ibdata1", disk), owner.st_uid, owner.st_gid)
+            server.change({"innodb_data_home_dir": str(disk), "innodb_data_file_path": "ibdata1:12M:autoextend"})
+        else:
+            server.change({"innodb_data_file_path": "ibdata1:12M:autoextend:max:16M"})
+        server.restart()
         target = server.create_db()
         migration = mid_copy.plan(sensei, source, target)
         failed = sensei("migrations", "start", migration, json=True, expect=5)
         assert failed.data["error"]["code"] == "out_of_space", failed
         assert mid_copy.status(sensei, migration)["status"] == "failed"
         sensei("migrations", "resume", migration, expect=5)  # still full
-        server.change({"innodb_data_file_path": "ibdata1:12M:autoextend"})
-        server.restart()
+        if mounted:
+            small_disk.grow(disk, "128m")
+        else:
+            server.change({"innodb_data_file_path": "ibdata1:12M:autoextend"})
+            server.restart()
         sensei("migrations", "resume", migration)
         mid_copy.check_finished(sensei, migration, source, target)
-    finally:
-        server.close()
+        server.stop()
