@@ -70,3 +70,23 @@ def test_types_of_mariadb_that_postgres_does_not_have_come_home(
 
     assert definition(home) == definition(source)
     assert home.query("SELECT * FROM odd ORDER BY id") == source.query("SELECT * FROM odd ORDER BY id")
+
+
+def test_a_day_alone_among_moments_is_announced_before_it_becomes_midnight(
+    sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "a.db", make_pg_db()
+    connection = sqlite3.connect(source)
+    connection.executescript(
+        "CREATE TABLE visits (id INTEGER PRIMARY KEY, at DATETIME, on_day DATE);"
+        "INSERT INTO visits VALUES (1, '2026-11-25', '2026-11-25'), (2, '2026-11-25 10:00:00', NULL), (3, NULL, NULL);"
+    )
+    connection.close()
+    move = moves.plan_move(sensei, source, target)
+    assert [(r["column"], r["reason"]) for r in move.plan["risks"] if "midnight" in r["reason"]] == [
+        ("at", "1 of 3 values are a day alone: they arrive as its midnight, and go home so")
+    ]
+    move.start()
+    assert target.query("SELECT at::text FROM visits ORDER BY id") == [
+        ("2026-11-25 00:00:00",), ("2026-11-25 10:00:00",), (None,),
+    ]  # fmt: skip

@@ -96,6 +96,7 @@ class ColumnFacts:
     max_length: int | None = None  #: characters of the longest text
     highest: int | None = None  #: no integer in the column is larger, and none that its numbering gave
     classes: Mapping[str, int] | None = None  #: SQLite storage class -> count
+    days: int = 0  #: values of a moment that name a day alone
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,11 @@ class Mapper:
             self.risks.append(
                 model.Risk(severity, str(table.name), column.name, mapped.reason, mapped.there, mapped.back)
             )
+        if facts is not None and facts.days and not self.same:
+            self.risk(
+                "low", table.name, column.name,
+                f"{facts.days} of {facts.rows} values are a day alone: they arrive as its midnight, and go home so",
+            )  # fmt: skip
         if facts is not None and facts.misfits and not self.same:
             self.risk(
                 "high", table.name, column.name,

@@ -37,7 +37,7 @@ def profile(session: base.Session, table: catalog.Table) -> dict[str, base.Colum
     mine = read.own(session)
     renderer = Renderer(mine.db)
     checks = {c.name: renderer.conforms(c.name, c.type, c.native) for c in table.columns}
-    rows, clean, nulls, longest = _overview(session, table, checks)
+    rows, clean, nulls, longest, days = _overview(session, table, checks)
     misfits = dict.fromkeys(checks, 0) if clean else _misfits(session, table, checks)
     return {
         column.name: base.ColumnFacts(
@@ -47,6 +47,7 @@ def profile(session: base.Session, table: catalog.Table) -> dict[str, base.Colum
             sample=_sample(session, table, column, checks[column.name]) if misfits[column.name] else "",
             max_length=longest[column.name],
             classes=_classes(session, table, column, rows - nulls[column.name], misfits[column.name] > 0),
+            days=days.get(column.name, 0),
         )
         for column in table.columns
     }
@@ -54,8 +55,8 @@ def profile(session: base.Session, table: catalog.Table) -> dict[str, base.Colum
 
 def _overview(
     session: base.Session, table: catalog.Table, checks: Mapping[str, str]
-) -> tuple[int, bool, dict[str, int], dict[str, int | None]]:
-    """Return rows, whether all values conform, NULLs and longest texts per column, in one scan.
+) -> tuple[int, bool, dict[str, int], dict[str, int | None], dict[str, int]]:
+    """Return rows, whether all values conform, NULLs, longest texts and bare days per column, in one scan.
 
     One verdict on the whole row costs a third of one sum per column, and nearly all tables are clean.
     """
@@ -66,18 +67,22 @@ def _overview(
     ]
     nullable = [c.name for c in table.columns if c.nullable]
     measured = [c.name for c in table.columns if c.type.kind is Kind.ANY or c.type.length is not None]
+    moments = [c.name for c in table.columns if c.type.kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)]
     parts = ["count(*)", f"sum(NOT ({' AND '.join(conform) or '1'}))"]
     parts += [f"count({names.quote(n)})" for n in nullable]
+    parts += [f"sum(typeof({names.quote(n)}) = 'text' AND length({names.quote(n)}) = 10)" for n in moments]
     # length() of a blob are bytes, and of a number digits: only texts are measured, and there is seldom anything else.
     parts += [f"max(CASE WHEN typeof({names.quote(n)}) = 'text' THEN length({names.quote(n)}) END)" for n in measured]
-    sums = 2 + len(nullable)  # the rest are maxima
+    counted = 2 + len(nullable)
+    sums = counted + len(moments)  # the rest are maxima
     values = _combined(_scan(session, table, f"SELECT {', '.join(parts)} FROM {names.qualified(table.name)}"), sums)
     rows = int(values[0])
     nulls = dict.fromkeys(checks, 0)
-    nulls.update((n, rows - int(v)) for n, v in zip(nullable, values[2:sums], strict=True))
+    nulls.update((n, rows - int(v)) for n, v in zip(nullable, values[2:counted], strict=True))
     longest: dict[str, int | None] = dict.fromkeys(checks)
     longest.update(zip(measured, values[sums:], strict=True))
-    return rows, not values[1], nulls, longest
+    days = {n: int(v or 0) for n, v in zip(moments, values[counted:sums], strict=True)}
+    return rows, not values[1], nulls, longest, days
 
 
 def _scan(session: base.Session, table: catalog.Table, select: str) -> list[base.Row]:
