@@ -140,6 +140,20 @@ CREATE TRIGGER loud BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'fired'); 
 CREATE TRIGGER louder BEFORE DELETE ON orders BEGIN SELECT RAISE(ABORT, 'fired'); END;
 ANALYZE;
 """,
+    "mysql": """
+CREATE TABLE customers (id {int} AUTO_INCREMENT PRIMARY KEY, name varchar(60) COLLATE utf8mb4_nopad_bin NOT NULL,
+  level int DEFAULT 7, twice int AS (level * 2) STORED, seen timestamp(6) NULL ON UPDATE CURRENT_TIMESTAMP(6),
+  UNIQUE KEY names (name)) COMMENT 'own';
+CREATE TABLE orders (id {int} AUTO_INCREMENT PRIMARY KEY, customer {int} NOT NULL, total numeric(12,2), note text,
+  placed datetime(6), FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE, KEY falling (total DESC));
+CREATE TABLE notes (id int PRIMARY KEY, customer {int},
+  FOREIGN KEY (customer) REFERENCES customers (id) ON DELETE CASCADE ON UPDATE CASCADE);
+INSERT INTO customers (id, name, level) VALUES (1, 'Bob ', 1), (2, 'zoe', 2), (3, 'own', 3), (50, 'fifty', 7);
+INSERT INTO orders (customer, total) VALUES (1, 1), (2, 2), (50, 3), (2, 4);
+INSERT INTO notes VALUES (1, 1), (2, 50);
+CREATE TRIGGER noted AFTER DELETE ON notes FOR EACH ROW SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'fired';
+CREATE VIEW names AS SELECT name, seen FROM customers;
+""",
 }
 
 

@@ -21,7 +21,7 @@ _FORWARD = ("step:keep_place", "step:hold", "step:set_aside", "step:create_table
 _BACK = ("rollback:",)
 
 
-CASES = [(engine, how) for engine in ("postgres", "sqlite") for how in ("replace", "append")] + [("mysql", "replace")]
+CASES = [(engine, how) for engine in ends.ENGINES for how in ("replace", "append")]
 
 
 @pytest.mark.parametrize(("engine", "how"), CASES)

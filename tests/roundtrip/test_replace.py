@@ -325,6 +325,108 @@ def test_migrations_can_be_stacked_and_taken_back_in_turn(
         assert reader.diff_snapshots(seen[-1], after) == []
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_table_is_brought_back_alone_and_makes_way_again(
+    make_move: MakeMove, warm_sensei: fix_sensei.Sensei, maker: ends.Maker, tmp_path: Path, engine: str
+) -> None:
+    target: moves.End = tmp_path / "target.db" if engine == "sqlite" else maker(engine)()
+    own = """CREATE TABLE tags (order_id integer, tag varchar(60), mine integer, PRIMARY KEY (order_id, tag));
+        INSERT INTO tags VALUES (1, 'own', 7);"""
+    if engine != "postgres":
+        stop = "SIGNAL SQLSTATE '45000'" if engine == "mysql" else "BEGIN SELECT RAISE(ABORT, 'fired'); END"
+        own += f"CREATE TRIGGER loud BEFORE INSERT ON tags FOR EACH ROW {stop};"
+    small_shop.run(target, own)
+    move = make_move(engine, target)
+    before = existing_shop.seen(target)
+    move.start()
+    whole = existing_shop.seen(target)
+    words = ("migrations", "rollback", move.id, "--yes", "--keep-progress", "--tables")
+    for _ in range(2):
+        warm_sensei(*words, "tags")
+        assert small_shop.ask(target, "SELECT * FROM tags") == [(1, "own", 7)]
+        move.resume()
+        assert [d for d in reader.diff_snapshots(whole, existing_shop.seen(target)) if "sqlite_" not in d] == []
+    warm_sensei(*words, "tags")
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+    left = reader.diff_snapshots(before, existing_shop.seen(target))
+    assert [d for d in left if "sqlite_sequence" not in d] == []
+
+
+def test_names_of_any_kind_make_way_and_come_back(
+    warm_sensei: fix_sensei.Sensei, maker: ends.Maker, tmp_path: Path
+) -> None:
+    table, key, trigger = "Or`d'; DROP TABLE x; -- \\ é", "k'`% ?", "t`r'g\\"
+    source, target = maker("mysql")(), maker("mysql")()
+    quoted = {n: servers.quote_mysql(n) for n in (table, key, trigger)}
+    shape = f"CREATE TABLE {quoted[table]} (id int PRIMARY KEY, {quoted[key]} int); "
+    small_shop.run(source, shape + f"INSERT INTO {quoted[table]} VALUES (1, 10), (2, 20)")
+    small_shop.run(
+        target,
+        shape
+        + f"INSERT INTO {quoted[table]} VALUES (1, 1);"
+        + f"CREATE TABLE x (p int, CONSTRAINT {quoted[key]} FOREIGN KEY (p) REFERENCES {quoted[table]} (id));"
+        + "INSERT INTO x VALUES (1);"
+        + f"CREATE VIEW v AS SELECT {quoted[key]} AS n FROM {quoted[table]} `t``able` WHERE 'a.b' <> {quoted[key]};"
+        + f"CREATE TRIGGER {quoted[trigger]} BEFORE UPDATE ON {quoted[table]} FOR EACH ROW SET NEW.{quoted[key]} = 1",
+    )
+    before = existing_shop.seen(target)
+    move = moves.plan_move(warm_sensei, source, target, options=REPLACE)
+    move.start()
+    assert small_shop.ask(target, "SELECT n FROM v ORDER BY 1") == [(10,), (20,)]
+    with pytest.raises(Exception, match="foreign key"):
+        small_shop.run(target, "INSERT INTO x VALUES (3)")
+    ends.client(target, move.script().read_text())
+    assert reader.diff_snapshots(before, existing_shop.seen(target)) == []
+    assert move.verify()["rollback_verification"] == moves.LINES
+
+
+def test_an_account_that_lacks_a_right_is_told_which_and_with_it_brings_everything_back(
+    warm_sensei: fix_sensei.Sensei, maker: ends.Maker, mysql_server: servers.MysqlServer, tmp_path: Path
+) -> None:
+    source = small_shop.source("postgres", maker("postgres"), tmp_path)
+    target = existing_shop.target("mysql", maker("mysql"), tmp_path, "postgres")
+    assert isinstance(target, servers.MysqlDatabase)
+    before = existing_shop.seen(target)
+    base = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES"
+    user = mysql_server.create_user(f"{base} ON `{target.name}`.*", f"{base} ON `sensei\\_evidence\\_%`.*")
+    config = {
+        "name": "limited",
+        "connections": {"from": moves.url(source), "to": mysql_server.url(target.name, user)},
+        "source": {"connection": "from"},
+        "target": {"connection": "to"},
+        "options": REPLACE,
+    }
+    path = warm_sensei.write("limited.yaml", config)
+    try:
+        named = []
+        for _ in range(4):
+            made = warm_sensei("migrations", "create", "--config", path, json=True, expect=None)
+            missing = made.data.get("error", {}).get("details", {}).get("missing")
+            if not missing:
+                break
+            named += [one["what"] for one in missing]
+            mysql_server.run(*(one["grant"] for one in missing))
+        told = " ".join(named)
+        assert named, made
+        assert "TRIGGER" in told and "SHOW VIEW" in told and "sensei_kept_" in told
+        # Triggers of others, under a binary log: they could not be made again.
+        refusal = made.data["error"]["message"]
+        assert "the account needs SUPER" in refusal and "needs SET USER" in refusal
+        mysql_server.run(f"GRANT SUPER, SET USER ON *.* TO '{user}'@'%'")
+        move = moves.Move(
+            warm_sensei,
+            warm_sensei("migrations", "create", "--config", path, json=True).data["id"],
+            source,
+            target,
+        )
+        move.start()
+        assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+        after = existing_shop.seen(target)
+        assert [d for d in reader.diff_snapshots(before, after) if "grant on" not in d] == []
+    finally:
+        mysql_server.drop_user(user)
+
+
 def test_sequences_that_stand_alone_make_way_too(
     warm_sensei: fix_sensei.Sensei, make_pg_db: fix_postgres.MakeDatabase
 ) -> None:

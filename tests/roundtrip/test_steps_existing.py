@@ -45,6 +45,7 @@ EFFECTS = {
         "index": "index orders.orders_customer: new",
     },
     ("postgres", "append"): {"merge": "rows public.orders: digest"},
+    ("mysql", "append"): {"merge": "rows orders: digest"},
     ("sqlite", "append"): {"merge": "rows orders: digest", "analyze": "rows sqlite_stat1: digest"},
 }
 #: Kinds whose effect no snapshot shows, as they make what is Sensei's own or only look.
@@ -53,6 +54,7 @@ SILENT = {
     ("sqlite", "replace"): ["hold_dependents", "rebind", "prove"],
     ("mysql", "replace"): ["keep_place", "hold_dependents", "prime", "prove"],
     ("postgres", "append"): ["keep_place", "create_stage", "copy", "drop_stage", "prove"],
+    ("mysql", "append"): ["keep_place", "create_stage", "copy", "drop_stage", "prove"],
     ("sqlite", "append"): ["create_stage", "copy", "drop_stage", "prove"],
 }
 CASES = [(*which, kind) for which in EFFECTS for kind in (*EFFECTS[which], *SILENT[which])]

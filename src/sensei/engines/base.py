@@ -117,6 +117,8 @@ class Guarded:
     #: True: where the condition holds the undo can't go on, and `says` is why; nothing is run then. It holds, or not,
     #: also before anything of the undo was run.
     stops: bool = False
+    #: True: it changes nothing, and fails where the undo can't go on; as `stops`, where one expression can't tell.
+    looks: bool = False
 
 
 @dataclass(frozen=True)
@@ -483,6 +485,8 @@ class Dialect:
     shown_bytes: str = "CAST({column} AS text)"
     #: Before and after a DELETE that must take no rows of other tables along.
     alone: tuple[str, ...] = ()
+    #: Before a transaction that must see, and hold, everything that it reads as it is.
+    serial: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
 
 

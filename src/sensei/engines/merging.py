@@ -49,6 +49,8 @@ class Addition:
     incoming: tuple[Incoming, ...] = ()
     #: Columns that number themselves -> sequence, where the engine has such.
     counters: tuple[tuple[str, str], ...] = ()
+    #: Every table that the migration brings rows into: on the way back theirs go in turn.
+    planned: frozenset[catalog.TableName] = frozenset()
 
     @property
     def pointers(self) -> tuple[str, ...]:

@@ -205,7 +205,9 @@ class _Fitting:
         return ()
 
     def _is_plain(self, column: catalog.Column) -> bool:
-        if column.nullable or column.collation or column.type.folds or column.type.kind not in _KEYS:
+        # Where each text has a collation (MariaDB), the type says whether it tells all texts apart.
+        collated = column.collation is not None and column.type.folds is not False
+        if column.nullable or collated or column.type.folds or column.type.kind not in _KEYS:
             return False
         return column.type.kind is not types.Kind.DECIMAL or column.type.scale is not None
 
@@ -310,6 +312,11 @@ class _Fitting:
 
 def _narrower(given: types.LogicalType, to: types.LogicalType, native: str) -> str | None:
     """Return why a type of the same kind would change a value instead of refusing it."""
+    of, was = to.native.partition(" ")[0], given.native.partition(" ")[0]
+    if of in ("enum", "set", "year") and of != was:
+        return f"is {native}, which would change values that it takes for its own"
+    if of == "char" and was != "char" and not given.fixed:
+        return f"is {native}, which would cut blanks off the end of {given}"
     match given.kind:
         case types.Kind.DECIMAL if to.scale is not None and to.precision is not None:
             if given.scale is None or given.scale > to.scale:

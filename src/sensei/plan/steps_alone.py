@@ -60,6 +60,8 @@ def do(
                 facts = _make(ctx, step, making)
             elif step.kind in _BUILDS:
                 facts = _build(ctx, step)
+            elif step.kind in _WHOLE:
+                return _in_one(ctx, step, act)
             else:
                 facts = act(ctx, step)
             crashpoints.reach(f"step:{step.kind}:acted")
@@ -73,6 +75,24 @@ def do(
                 target.confirm_pinned()
                 crashpoints.reach(f"step:{step.kind}:commit:before")
             crashpoints.reach(f"step:{step.kind}:commit:after")
+    return facts
+
+
+#: Kinds that define nothing, so that all of such a step can be in one transaction with its line in the ledger.
+_WHOLE = frozenset({"merge"})
+
+
+def _in_one(ctx: Context, step: model.Step, act: Callable[[Context, model.Step], Facts]) -> Facts:
+    target = ctx.target_session
+    for statement in ctx.target.engine.dialect.serial:
+        target.run(statement)
+    with base.transaction(target):
+        ctx.book.hold_epoch(target, ctx.epoch)
+        facts = act(ctx, step)
+        ctx.book.record_step(target, step.id, facts)
+        target.confirm_pinned()
+        crashpoints.reach(f"step:{step.kind}:commit:before")
+    crashpoints.reach(f"step:{step.kind}:commit:after")
     return facts
 
 

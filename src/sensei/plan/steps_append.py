@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 
 from sensei import catalog, crashpoints, errors
-from sensei.engines import base, keeping, merging
+from sensei.engines import base, keeping, ledger, merging
 from sensei.plan import model, steps_build
 from sensei.plan.steps_context import Context, Facts
 
@@ -51,11 +51,18 @@ def _plain(column: catalog.Column, nullable: bool) -> catalog.Column:
     return dataclasses.replace(column, nullable=nullable, default=None, identity=None, generated=None, comment=None)
 
 
-def _stage(table: model.TablePlan, add: merging.Addition) -> catalog.Table:
-    """Return the stage: it takes what the table would take, row by row, and turns the same away."""
-    columns = tuple(_plain(c, c.nullable) for c in table.target.columns if c.name in add.columns)
+def _stage(table: model.TablePlan, add: merging.Addition, engine: base.Engine) -> catalog.Table:
+    """Return the stage: it takes what the table would take, row by row, and turns the same away.
+
+    Where DDL commits by itself it has its key from the beginning: the transaction that merges can't build one.
+    """
+    keyed = not engine.capabilities.transactional_ddl
+    columns = tuple(
+        _plain(c, c.nullable and c.name not in add.key) for c in table.target.columns if c.name in add.columns
+    )
     assert table.append is not None
-    return catalog.Table(name=add.stage, columns=columns, checks=table.append.checks)
+    primary = catalog.Key(_key_name(add.stage), add.key) if keyed else None
+    return catalog.Table(name=add.stage, columns=columns, primary=primary, checks=table.append.checks)
 
 
 def _beside(table: model.TablePlan, add: merging.Addition) -> list[catalog.Table]:
@@ -76,6 +83,7 @@ def undo(plan: model.Plan, step: model.Step, engine: base.Engine, migration: str
     """Return the statements that take one of these steps back."""
     add = addition(plan.table(step.table or ""), engine, migration)
     if step.kind == "merge":
+        add = dataclasses.replace(add, planned=frozenset(t.target.name for t in plan.tables))
         return _ports(engine)[1].undo(migration, step.id, add, evidence)
     if step.kind == "create_stage":
         names = (add.stage, add.kept, add.added)
@@ -94,25 +102,45 @@ def create_stage(ctx: Context, step: model.Step) -> Facts:
     """Make the stage and what is beside it, and note where the table's counters stand."""
     plan, engine, session = ctx.plan.table(step.table or ""), ctx.target.engine, ctx.target_session
     add = addition(plan, engine, ctx.migration)
-    made = {}
-    for word, table in zip(merging.PLACES, [_stage(plan, add), *_beside(plan, add)], strict=True):
-        for statement in engine.ddl.create(table):
-            session.run(statement)
-        for finish in engine.ddl.finish(table) if word != merging.STAGE else []:
-            for statement in finish.statements:
+    alone = not engine.capabilities.transactional_ddl
+    for table in [_stage(plan, add, engine), *_beside(plan, add)]:
+        # An earlier run may have been cut off behind it: nobody else makes tables in a place of the migration.
+        if not alone or engine.introspect.object_identity(session, "table", table.name) is None:
+            for statement in engine.ddl.create(table):
                 session.run(statement)
-        identity = engine.introspect.object_identity(session, "table", table.name)
-        if identity is None:
-            raise errors.Fault(f"the table {table.name} was created but can't be found")
-        ctx.book.record_object(session, f"{step.id}:{word}", "table", table.name, identity)
-        made[word] = [table.name.schema, table.name.name]
+            for finish in engine.ddl.finish(table) if table.name != add.stage else []:
+                for statement in finish.statements:
+                    session.run(statement)
+        if alone:
+            crashpoints.reach(f"step:{step.kind}:statement")
+    if alone:
+        with base.transaction(session):
+            made = record_made(ctx.plan, engine, session, ctx.book, step)
+    else:
+        made = record_made(ctx.plan, engine, session, ctx.book, step)
+    if set(made) != set(merging.PLACES):
+        raise errors.Fault(f"{plan.id}: a stage was made but can't be found; there are {', '.join(made) or 'none'}")
     return {**made, "positions": _ports(engine)[1].positions(session, add)}
+
+
+def record_made(
+    plan: model.Plan, engine: base.Engine, session: base.Session, book: ledger.Ledger, step: model.Step
+) -> dict[str, list[str]]:
+    """Write into the ledger what of a stage is there, and return it; a run may have been cut off while it was made."""
+    add = addition(plan.table(step.table or ""), engine, book.migration)
+    made = {}
+    for word, name in zip(merging.PLACES, (add.stage, add.kept, add.added), strict=True):
+        identity = engine.introspect.object_identity(session, "table", name)
+        if identity is not None:
+            book.record_object(session, f"{step.id}:{word}", "table", name, identity)
+            made[word] = [name.schema, name.name]
+    return made
 
 
 def drop_stage(ctx: Context, step: model.Step) -> Facts:
     """Drop the stage, whose rows are in the table by now."""
     add = addition(ctx.plan.table(step.table or ""), ctx.target.engine, ctx.migration)
-    ctx.target_session.run(f"DROP TABLE {ctx.target.engine.ddl.qualified(add.stage)}")
+    ctx.target_session.run(f"DROP TABLE IF EXISTS {ctx.target.engine.ddl.qualified(add.stage)}")
     return {"dropped": [add.stage.schema, add.stage.name]}
 
 
@@ -186,12 +214,13 @@ def _turn_out(ctx: Context, step: model.Step, plan: model.TablePlan, add: mergin
     """Move staged rows that the table would not take into the quarantine, until none is left; then index the key."""
     engine, session = ctx.target.engine, ctx.target_session
     assert plan.append is not None
-    key = catalog.Index(_key_name(add.stage), tuple(catalog.IndexColumn(c) for c in add.key), unique=True)
-    stage = _stage(plan, add)
-    (by_key,) = engine.ddl.finish(dataclasses.replace(stage, indexes=(key,)))
-    total = _out(ctx, step, add, by_key)
-    for statement in by_key.statements:
-        session.run(statement)
+    stage, total = _stage(plan, add, engine), 0
+    if stage.primary is None:
+        key = catalog.Index(_key_name(add.stage), tuple(catalog.IndexColumn(c) for c in add.key), unique=True)
+        (by_key,) = engine.ddl.finish(dataclasses.replace(stage, indexes=(key,)))
+        total = _out(ctx, step, add, by_key)
+        for statement in by_key.statements:
+            session.run(statement)
     conditions = [*_unique_conditions(plan, add, engine, port, stage), *_orphan_conditions(plan, add, engine, stage)]
     moved = -1
     while moved:

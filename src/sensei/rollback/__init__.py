@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sensei import catalog, crashpoints, errors
 from sensei.engines import base, keeping, ledger
-from sensei.plan import model, steps, steps_alone, steps_existing
+from sensei.plan import model, steps, steps_alone, steps_append, steps_existing
 from sensei.work import sides
 
 
@@ -47,7 +47,7 @@ def stops_first(engine: base.Engine, due: list[base.Guarded]) -> list[base.Guard
     """
     if engine.capabilities.transactional_ddl:
         return due
-    return [g for g in due if g.stops] + [g for g in due if not g.stops]
+    return sorted(due, key=lambda g: not (g.stops or g.looks))
 
 
 def kept(plan: model.Plan) -> list[catalog.TableName]:
@@ -175,6 +175,10 @@ def settle_begun(plan: model.Plan, side: sides.Side, session: base.Session, book
                 book.record_object(session, step.id, kind, name, identity)
                 crashpoints.reach("rollback:settle:before")
             crashpoints.reach("rollback:settle:after")
+    for step in plan.steps:
+        if step.kind == "create_stage" and step.id in begun:
+            with base.transaction(session):
+                steps_append.record_made(plan, side.engine, session, book, step)
     for table in {s.table for s in plan.steps if s.id in begun and s.table is not None and s.kind != "create_table"}:
         if _is_own(plan, side, session, book, plan.table(table).target.name):
             continue

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.mysql import ask, ddl, digests, fence, introspect, keep, load, names, rows, session, survey, undo
+from sensei.engines.mysql import (
+    ask,
+    ddl,
+    digests,
+    fence,
+    introspect,
+    keep,
+    load,
+    merge,
+    names,
+    rows,
+    session,
+    survey,
+    undo,
+)  # fmt: skip
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=False,
@@ -43,6 +57,7 @@ DIALECT = base.Dialect(
     shown_bytes=r"CONCAT('\\x', LOWER(HEX({column})))",
     # InnoDB carries out the actions of foreign keys without a word, but not while it does not check them.
     alone=("SET SESSION foreign_key_checks = 0",),
+    serial=("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",),
     together=("SET SESSION foreign_key_checks = 1",),
 )
 
@@ -67,5 +82,6 @@ def engine() -> base.Engine:
         notes=load.notes,
         keep=keep.Keep(),
         bind=keep.Bind(),
+        merge=merge.Merge(),
         script_command="mariadb DATABASE < {script}",
     )

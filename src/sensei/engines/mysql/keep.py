@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from sensei import catalog
 from sensei.engines import base, keeping
-from sensei.engines.mysql import keep_queries, names, triggers, undo, view_uses
+from sensei.engines.mysql import keep_queries, names, privileges, triggers, undo, view_uses
 from sensei.engines.mysql.facts import own
 
 #: From here on a statement of definition happens or does not, whatever becomes of the server, and a client's script
@@ -41,7 +41,8 @@ def _lit(text: str) -> str:
     return names.literal(text)
 
 
-def _there(name: catalog.TableName) -> str:
+def is_there(name: catalog.TableName) -> str:
+    """Write the condition that a table or a view of that name is there."""
     return (
         "EXISTS (SELECT 1 FROM information_schema.TABLES x"
         f" WHERE x.TABLE_SCHEMA = {_lit(name.schema)} AND x.TABLE_NAME = {_lit(name.name)})"
@@ -61,6 +62,7 @@ class Keep:
         reason = too_old(session)
         if reason is not None:
             return keeping.Holdings((), (), (reason,))
+        privileges.require_own(session, wanted)  # else triggers and views would not be seen
         held: list[keeping.Held] = []
         hinders: list[str] = []
         for schema in schemas:
@@ -103,14 +105,14 @@ class Keep:
     def is_as_planned(self, session: base.Session, held: keeping.Held) -> bool:
         """Compare the definition and the triggers: an object of the owner's that is alike serves as well."""
         schema, name = held.name.schema, held.name.name
-        if session.rows(f"SELECT {_there(held.name)}")[0][0] != 1:
+        if session.rows(f"SELECT {is_there(held.name)}")[0][0] != 1:
             return False
         parts = tuple(triggers.of_database(session, schema).get(name, ()))
         return _identity(session, held.name) == held.identity and parts == held.parts
 
     def still_held(self, migration: str, held: keeping.Held) -> str:
         """Return the condition that the keeping database has an object of that name."""
-        return _there(self.kept_name(migration, held))
+        return is_there(self.kept_name(migration, held))
 
     def aside(self, session: base.Session, migration: str, held: keeping.Held) -> list[str]:
         """Return the statements that drop a table's triggers and move it; foreign keys of others follow it."""
@@ -124,7 +126,7 @@ class Keep:
         there = self.still_held(migration, held)
         found = [
             base.Guarded(
-                f"{there} AND {_there(name)} AND NOT {_made(migration, name)} AND NOT {_unnoted(migration)}",
+                f"{there} AND {is_there(name)} AND NOT {_made(migration, name)} AND NOT {_unnoted(migration)}",
                 "",
                 f"the target's own {held.kind} {name} can't come back from {kept}: another object, which this migration"
                 " did not make, has its name by now; rename that one, then roll back again",
@@ -132,7 +134,7 @@ class Keep:
             ),
             base.Guarded(
                 # What the migration made goes before this one's turn comes; a dry run is asked while it is there.
-                f"{there} AND (NOT {_there(name)} OR {_made(migration, name)})",
+                f"{there} AND (NOT {is_there(name)} OR {_made(migration, name)})",
                 f"RENAME TABLE {names.qualified(kept)} TO {names.qualified(name)}",
                 f"bring the target's own {held.kind} {name} back from {kept.schema}",
             ),
@@ -181,7 +183,7 @@ class Bind:
         table, kept = _held_by(migration, hanging)
         return [
             base.Guarded(
-                f"{_there(kept)} AND {_key_there(hanging, table)}",
+                f"{is_there(kept)} AND {_key_there(hanging, table)}",
                 _drop(hanging),
                 f"take {hanging.words} off the migrated table",
             )
@@ -200,8 +202,8 @@ class Bind:
             f" AND {undo.same(f'RIGHT(s.step, {len(hanging.words)})', _lit(hanging.words))}"
             " AND s.state IN ('begun', 'done'))"
         )
-        there = f"{_there(hanging.name)} AND {_there(table)} AND {begun} AND {undo.running(migration)}"
-        bound = f"IF({_there(kept)}, {_key_there(hanging, kept)}, {_key_there(hanging, table)})"
+        there = f"{is_there(hanging.name)} AND {is_there(table)} AND {begun} AND {undo.running(migration)}"
+        bound = f"IF({is_there(kept)}, {_key_there(hanging, kept)}, {_key_there(hanging, table)})"
         return [
             base.Guarded(f"{there} AND NOT {bound}", _add(hanging), f"put {hanging.words} back on the old table"),
         ]
@@ -287,7 +289,9 @@ def _foreign_keys(session: base.Session, moved: Mapping[catalog.TableName, keepi
             columns, references = tuple(str(r[1]) for r in listed), tuple(str(r[3]) for r in listed)
             definition = (
                 f"FOREIGN KEY ({names.names(columns)}) REFERENCES {names.qualified(to)} ({names.names(references)})"
-                f" ON DELETE {on_delete} ON UPDATE {on_update}"
+                # Said of a table that is there the server notes RESTRICT as NO ACTION; unsaid it stays what it was.
+                + (f" ON DELETE {on_delete}" if on_delete != "RESTRICT" else "")
+                + (f" ON UPDATE {on_update}" if on_update != "RESTRICT" else "")
             )
             found.append(
                 keeping.Hanging(

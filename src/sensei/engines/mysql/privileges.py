@@ -53,10 +53,12 @@ def missing_to_create(
         needed = NEEDED_OF_OWN if schema in own else NEEDED
         lacking = [p for p in needed if not any(p in what and _covers(pattern, schema) for pattern, what in held)]
         if lacking:
+            # All that is needed, not only what is lacking: of two grants whose patterns match a database the server
+            # heeds one alone.
             found.append(
                 base.Missing(
                     f"{', '.join(lacking)} on database {schema}",
-                    f"GRANT {', '.join(lacking)} ON {names.quote(_escaped(schema))}.* TO {who}",
+                    f"GRANT {', '.join(needed)} ON {names.quote(_escaped(schema))}.* TO {who}",
                 )
             )
     places = {EVIDENCE_PATTERN: "that keep what a rollback sets aside"}
@@ -69,10 +71,22 @@ def missing_to_create(
             found.append(
                 base.Missing(
                     f"{', '.join(lacking)} on the databases {place.replace(chr(92), '')[:-1]}… {what_for}",
-                    f"GRANT {', '.join(lacking)} ON `{place}`.* TO {who}",
+                    f"GRANT {', '.join(NEEDED)} ON `{place}`.* TO {who}",
                 )
             )
     return found
+
+
+def require_own(session: base.Session, tables: Sequence[catalog.TableName]) -> None:
+    """Raise MissingPrivilege, with the statements that grant it, where the account could not see all that is on tables
+    of the target's own, or not set them aside."""
+    missing = missing_to_create(session, [], tables)
+    if missing:
+        raise errors.MissingPrivilege(
+            "the account lacks " + "; ".join(m.what for m in missing[:10]),
+            hint="\n".join(dict.fromkeys(m.grant for m in missing)),
+            missing=[{"what": m.what, "grant": m.grant} for m in missing],
+        )
 
 
 def everywhere(session: base.Session) -> frozenset[str]:

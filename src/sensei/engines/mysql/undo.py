@@ -26,7 +26,8 @@ _SETTINGS = (
     "SET NAMES utf8mb4 COLLATE utf8mb4_bin;",
     "/*!80000 SET SESSION information_schema_stats_expiry = 0 */;",  # MySQL may tell when a table was made from memory
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00',"
-    " autocommit = 1, lock_wait_timeout = 30, foreign_key_checks = 1, group_concat_max_len = 1073741824;",
+    " autocommit = 1, completion_type = 0, lock_wait_timeout = 30, foreign_key_checks = 1, unique_checks = 1,"
+    " sql_safe_updates = 0, sql_big_selects = 1, group_concat_max_len = 1073741824;",
 )
 
 
@@ -133,7 +134,7 @@ class Undo:
         if kind == "schema":
             return self.drop(migration, step, kind, name)
         ours = _ours(migration, step, name, certain=False)
-        aside, fresh = catalog.TableName(evidence, name.name), _fresh(name, evidence)
+        aside, other = catalog.TableName(evidence, name.name), fresh(name, evidence)
         # Two databases may share names: the second to come gets one of its own.
         return [
             _note(migration, step, kind, name),
@@ -143,9 +144,9 @@ class Undo:
                 f"set {kind} {name} aside in {evidence}",
             ),
             base.Guarded(
-                f"{ours} AND {_there(aside)} AND NOT {_there(fresh)}",
-                f"RENAME TABLE {naming.qualified(name)} TO {naming.qualified(fresh)}",
-                f"set {kind} {name} aside as {fresh}",
+                f"{ours} AND {_there(aside)} AND NOT {_there(other)}",
+                f"RENAME TABLE {naming.qualified(name)} TO {naming.qualified(other)}",
+                f"set {kind} {name} aside as {other}",
             ),
         ]
 
@@ -227,7 +228,7 @@ class Undo:
     def discard(self, evidence: str, names: Sequence[catalog.TableName]) -> list[str]:
         plain = [n.name for n in names]
         # Of tables that shared a name, all but the first that came were renamed: only the server knows which.
-        shared = [_fresh(n, evidence).name for n in names if plain.count(n.name) > 1]
+        shared = [fresh(n, evidence).name for n in names if plain.count(n.name) > 1]
         there = [catalog.TableName(evidence, n) for n in dict.fromkeys([*plain, *shared])]
         pointed = (
             "EXISTS (SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS r WHERE"
@@ -296,7 +297,7 @@ def _either(condition: str, then: str, otherwise: str) -> list[str]:
     ]
 
 
-def _fresh(name: catalog.TableName, evidence: str) -> catalog.TableName:
+def fresh(name: catalog.TableName, evidence: str) -> catalog.TableName:
     """Return the name in the evidence database of a table whose own name is taken there."""
     mark = hashlib.sha256(str(name).encode()).hexdigest()[:12]
     return catalog.TableName(evidence, f"{name.name[: naming.MAX_NAME - 13]}_{mark}")
