@@ -100,6 +100,36 @@ def test_a_text_that_is_no_value_of_its_old_type_any_more_is_kept_in_quarantine(
     assert ends.ask(home, "SELECT id FROM own ORDER BY id") == [(1,), (3,)]
 
 
+def test_types_that_a_database_defines_itself_go_to_another_postgres_that_has_them(
+    sensei: fix_sensei.Sensei, maker: ends.Maker, own: servers.Database
+) -> None:
+    ready, bare = maker("postgres")(), maker("postgres")()
+    assert isinstance(ready, servers.Database)
+    ready.execute(TYPES)
+    move = moves.plan_move(sensei, own, ready, name="ready")
+    move.start()
+    assert reader.compare_tables(own, ("public", "own"), ready, ("public", "own")) == []
+    assert _types(ready) == _types(own)
+    found = sensei("validations", "run", move.id, json=True, expect=None).data
+    assert found["failures"] == [], str(found["failures"])
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+
+    refused = sensei.write(
+        "bare.yaml",
+        {
+            "name": "bare",
+            "connections": {"from": moves.url(own), "to": moves.url(bare)},
+            "source": {"connection": "from"},
+            "target": {"connection": "to"},
+        },
+    )
+    left = sensei("migrations", "create", "--config", refused, expect=None)
+    assert (
+        "column moods is of type public.mood[]: it uses public.mood, which the target does not have"
+        in left.stdout + left.stderr
+    )
+
+
 SHAPES = """
 CREATE TABLE shapes (
   id int PRIMARY KEY, spot point NOT NULL, way linestring, area polygon, any_one geometry, several multipoint,

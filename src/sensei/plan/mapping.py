@@ -80,9 +80,12 @@ class Mapper:
             override = mapping.columns.get(column.name) if mapping else None
             if override and override.type and column.type.kind in types.EVERYDAY:
                 continue
-            kept = (types.Kind.NATIVE,) if self.same else ()
-            if self._meaning(column).kind not in types.EVERYDAY.union(kept):
-                return f"column {column.name} is of type {column.native}, which is not carried over yet"
+            kind = self._meaning(column).kind
+            if kind in types.EVERYDAY or (self.same and kind is types.Kind.NATIVE):
+                continue
+            reason = self.missing(column.native) if self.same else "types of this kind are not carried over yet"
+            if reason:
+                return f"column {column.name} is of type {column.native}: {reason}"
         return ""
 
     def _meaning(self, column: catalog.Column) -> types.LogicalType:
@@ -227,6 +230,8 @@ class Mapper:
             alike = form in (base.Form.BINARY, base.Form.NATIVE)
             if alike and any(self._own_native(p) != p.target_native for p in plans):
                 continue  # such values are only understood by the very same type
+            if form is base.Form.BINARY and any(p.source_type.kind is types.Kind.UNSUPPORTED for p in plans):
+                continue  # in binary form they may name other types by numbers of their own database
             return form
         raise errors.Fault(f"{source.name}: source and target share no form of rows")
 
