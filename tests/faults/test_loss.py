@@ -246,15 +246,11 @@ def _restart_limited(server: servers.PostgresServer, file_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize("engine_name", ["postgres", "sqlite"])
-def test_a_late_transaction_of_a_dead_runner_cannot_land_after_a_take_over(
-    engine_name: str, pg_db: servers.Database, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("engine_name", ends.ENGINES)
+def test_a_late_transaction_of_a_dead_runner_cannot_land_after_a_take_over(engine_name: str, maker: ends.Maker) -> None:
     """By hand, as no clock can be trusted to bring it about: the chunk is claimed, the epoch raised, then committed."""
     engine = engines.by_name(engine_name)
-    url = f"sqlite:///{tmp_path / 'target.db'}" if engine_name == "sqlite" else pg_db.dsn
-    if engine_name == "postgres":
-        url = pg_db.url.replace(f"${{{servers.PASSWORD_ENV}}}", servers.password())
+    url = ends.url(maker(engine_name)()).replace(f"${{{servers.PASSWORD_ENV}}}", servers.password())
     late, other, looking = (engine.connect(url, base.Purpose.TARGET) for _ in range(3))
     book = ledger.Ledger(engine, "mig_late")
     first, second = (ledger.Chunk("items", 1, n, None, None) for n in (0, 1))
@@ -301,11 +297,15 @@ def test_a_second_runner_is_refused_and_told_who_the_first_is(
     mid_copy.check_finished(sensei, migration, source, target)
 
 
-@pytest.mark.parametrize("how", ["pause", "SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("engine", "how"),
+    [("postgres", "pause"), ("postgres", "SIGINT"), ("postgres", "SIGTERM"), ("mysql", "pause"), ("mysql", "SIGINT")],
+)
 def test_a_run_that_is_asked_to_stop_pauses_within_seconds_and_lets_go_of_everything(
-    sensei: Sensei, make_pg_db: MakeDatabase, how: str
+    sensei: Sensei, maker: ends.Maker, engine: str, how: str
 ) -> None:
-    source, target = make_pg_db(), make_pg_db()
+    source, target = maker(engine)(), maker(engine)()
+    assert not isinstance(source, Path) and not isinstance(target, Path)
     mid_copy.fill(source)
     migration = mid_copy.plan(sensei, source, target)
     running = sensei.spawn("migrations", "start", migration, "--json")

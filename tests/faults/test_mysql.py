@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pymysql
 import pytest
@@ -33,7 +34,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def _behind(proxy: WireProxy, database: servers.MysqlDatabase) -> str:
+def _behind(proxy: WireProxy, database: servers.MysqlDatabase | servers.Database) -> str:
     """The database's URL, by way of the proxy."""
     behind = database.url.replace(f"@127.0.0.1:{database.server.port}/", f"@127.0.0.1:{proxy.port}/")
     assert behind != database.url
@@ -82,6 +83,29 @@ def test_a_definition_that_was_carried_out_though_its_answer_was_lost_is_taken_f
         proof = sensei("migrations", "rollback", migration, "--full", "--verify", json=True).data
         assert proof["passed"], proof
         assert ends.evidence(mysql_db) == ["items", "shops"]
+
+
+@pytest.mark.parametrize("engine", ["mysql", "postgres"])
+@pytest.mark.parametrize("what", ["--full", "--tables"])
+def test_a_rollback_whose_commit_is_lost_says_how_to_go_on_and_does(
+    sensei: Sensei, source: Path, maker: ends.Maker, engine: Literal["mysql", "postgres"], what: str
+) -> None:
+    target = maker(engine)()
+    assert not isinstance(target, Path)
+    with WireProxy(target.server.port, engine) as proxy:
+        migration = mid_copy.plan(sensei, source, target, target_url=_behind(proxy, target))
+        sensei("migrations", "start", migration)
+        words = ["migrations", "rollback", migration, what, *(["items"] if what == "--tables" else [])]
+        for at in (r"^RENAME TABLE|^ALTER TABLE .* SET SCHEMA|^DO ", r"^COMMIT"):
+            proxy.cut(answers=True, at=at)
+            told = sensei(*words, json=True, expect=5).data["error"]
+            assert f"sensei migrations rollback {migration} {what}" in told["details"]["hint"], told
+        assert proxy.cuts == 2
+        sensei(*words)
+        if what == "--tables":
+            sensei("migrations", "resume", migration)
+            mid_copy.check_finished(sensei, migration, source, target)
+        assert sensei("migrations", "verify-rollback", migration, json=True).data["passed"]
 
 
 def test_a_source_that_is_lost_in_the_middle_of_a_read_is_read_again(

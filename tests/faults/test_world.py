@@ -9,7 +9,6 @@ import pytest
 import ends
 import mid_copy
 import servers
-from fix_postgres import MakeDatabase
 from fix_sensei import Sensei
 from mid_copy import Where
 
@@ -112,10 +111,12 @@ def test_resume_refuses_a_changed_configuration_database_or_schema_and_says_whic
     mid_copy.check_finished(sensei, migration, source, target)
 
 
+@pytest.mark.parametrize("engine", ["postgres", "mysql"])
 def test_resume_refuses_another_database_behind_the_connections_name(
-    sensei: Sensei, make_pg_db: MakeDatabase, tmp_path: Path
+    sensei: Sensei, maker: ends.Maker, tmp_path: Path, engine: str
 ) -> None:
-    source, target, other = tmp_path / "source.db", make_pg_db(), make_pg_db()
+    source, target, other = tmp_path / "source.db", maker(engine)(), maker(engine)()
+    assert not isinstance(target, Path) and not isinstance(other, Path)
     mid_copy.fill(source)
     url = target.url.replace(f"/{target.name}", "/${SHOP_DB}")
     sensei.env["SHOP_DB"] = target.name
@@ -127,6 +128,7 @@ def test_resume_refuses_another_database_behind_the_connections_name(
     sensei.env["SHOP_DB"] = other.name
     _refused(sensei, migration, "target", "another database")
     sensei("migrations", "rollback", migration, "--full", expect=3)
-    assert other.query("SELECT 1 FROM pg_namespace WHERE nspname IN ('shop', 'sensei_')") == []
+    made = "SELECT 1 FROM information_schema.tables WHERE table_schema IN ('shop', 'sensei_', %s)"
+    assert other.query(made, [other.name]) == []
     sensei.env["SHOP_DB"] = target.name
     sensei("migrations", "rollback", migration, "--full", "--verify")

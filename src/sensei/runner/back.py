@@ -94,7 +94,8 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
         _, target = loaded.sides()
         book = loaded.book()
         try:
-            with target.session(f"sensei {migration} rollback") as session:
+            again = hold.going_on(f"sensei migrations rollback {migration} --full")
+            with again, target.session(f"sensei {migration} rollback") as session:
                 world.refuse_other_target(loaded, target, session)
                 number = taken.widen(loaded, book, session)
                 if book.state(session) == "running":
@@ -115,8 +116,6 @@ def _walk(desk: desks.Desk, migration: str, reason: str) -> None:
                 )
                 made = {name for _, _, name, _ in book.objects(session)} if book.exists(session) else set()
         except errors.SenseiError as error:
-            if isinstance(error, errors.ServerFailed) and not error.hint:
-                error.hint = f"see that the target is well, then sensei migrations rollback {migration} --full"
             desk.store.append(migration, "rollback_stopped", {"code": error.code, "message": error.message}, desk.actor)
             raise
         _journal(desk, loaded, made, number)

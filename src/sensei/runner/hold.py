@@ -16,6 +16,16 @@ HEARTBEAT = 1.0  #: seconds
 TTL = 30.0  #: seconds without a heartbeat after which a holder on another host counts as dead
 
 
+@contextlib.contextmanager
+def going_on(command: str) -> Iterator[None]:
+    """Let a server's failure that does not say how to go on name the command that does."""
+    try:
+        yield
+    except errors.ServerFailed as error:
+        error.hint = error.hint or f"see that the {error.side or 'server'} is well, then {command}"
+        raise
+
+
 class Hold:
     """A lease in hand. `stop` turns true when somebody asked for a pause, or the lease was lost."""
 

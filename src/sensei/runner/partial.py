@@ -163,7 +163,8 @@ def _walk(desk: desks.Desk, migration: str, asked: Sequence[str], agreed: Collec
         refuse_state(loaded, found, asked)  # again, now that nobody else can move it
         _, target = loaded.sides()
         book = ledger.Ledger(target.engine, migration)
-        with target.session(f"sensei {migration} rollback") as session:
+        again = hold.going_on(f"sensei migrations rollback {migration} {taken.option(asked)}")
+        with again, target.session(f"sensei {migration} rollback") as session:
             world.refuse_other_target(loaded, target, session)
             world.refuse_lost_ledger(loaded, target, book, session)
             there = book.exists(session)
@@ -182,9 +183,6 @@ def _walk(desk: desks.Desk, migration: str, asked: Sequence[str], agreed: Collec
                     body = script.text(loaded, f"after the rollback of {', '.join(one.tables)}")
                     sides.retried(lambda: book.keep_script(session, body))
                 except errors.SenseiError as error:
-                    if isinstance(error, errors.ServerFailed) and not error.hint:
-                        again = f"sensei migrations rollback {migration} --tables {','.join(one.tables)}"
-                        error.hint = f"see that the target is well, then {again}"
                     stopped = {"code": error.code, "message": error.message}
                     desk.store.append(migration, "rollback_stopped", stopped, desk.actor)
                     raise
