@@ -117,7 +117,8 @@ class Keep:
     def aside(self, session: base.Session, migration: str, held: keeping.Held) -> list[str]:
         """Return the statements that drop a table's triggers and move it; foreign keys of others follow it."""
         kept = self.kept_name(migration, held)
-        dropped = [triggers.drop(held.name.schema, p) for p in held.parts]
+        # The last first: those that are left when a run is cut off still fire before those that are made again.
+        dropped = [triggers.drop(held.name.schema, p) for p in reversed(held.parts)]
         return [*dropped, f"RENAME TABLE {names.qualified(held.name)} TO {names.qualified(kept)}"]
 
     def bring_back(self, migration: str, step: str, held: keeping.Held, evidence: str) -> list[base.Guarded]:

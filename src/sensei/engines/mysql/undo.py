@@ -98,8 +98,11 @@ def _note(migration: str, step: str, kind: str, name: catalog.TableName) -> base
         empty = f" WHERE NOT EXISTS (SELECT 1 FROM {naming.qualified(name)})" if kind == "table" else ""
     mine = f"migration = {_lit(migration)} AND step = {_lit(step)}"
     values = ", ".join(_lit(v) for v in (migration, step, kind, name.schema, name.name))
+    # A stage is several objects of one step, each noted under the step's name and a word.
+    staged = f"step LIKE 'create\\_stage:%' AND LEFT({_lit(step)}, CHAR_LENGTH(step) + 1) = CONCAT(step, ':')"
     return base.Guarded(
-        f"EXISTS (SELECT 1 FROM {_STEPS} WHERE {mine} AND state = 'begun')"
+        f"EXISTS (SELECT 1 FROM {_STEPS} WHERE migration = {_lit(migration)} AND state = 'begun'"
+        f" AND (step = {_lit(step)} OR {staged}))"
         f" AND NOT EXISTS (SELECT 1 FROM {_OBJECTS} WHERE {mine}) AND {there}",
         f"INSERT INTO {_OBJECTS} SELECT {values}, {identity}, {_NOW} FROM DUAL{empty}",
         f"note {kind} {name}, which a step made before it was cut off",
