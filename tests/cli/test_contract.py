@@ -57,6 +57,7 @@ validations run mig_0 --type quick
 validations list mig_0
 validations report mig_0 --run 1 --failures-only --export report.json
 validations divergence mig_0 --export report.json
+validations repair mig_0 --tables a,b
 validations certificate mig_0 --output c.json
 validations verify-certificate c.json --key key.pem
 """
@@ -76,7 +77,6 @@ migrations cutover mig_0 --force --reason TEXT
 migrations switch-back mig_0 --phase one --dry-run
 migrations finalize mig_0 --dry-run
 migrations analyze mig_0
-validations repair mig_0 --tables a,b
 export post-cutover-transactions mig_0 --since 2026-02-15T04:00:00Z --output x.json --tables a,b
 export artifacts mig_0 --output x.tar.gz
 apply-transactions --source prod-source --data x.json --dry-run

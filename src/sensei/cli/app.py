@@ -27,7 +27,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(evidence.app, name="evidence")
 app.add_typer(keys.app, name="keys")
 app.command("demo")(demo.demo)
-later.add_to(app, migrations.app, validations.app)
+later.add_to(app, migrations.app)
 
 _EVERYWHERE = {"--json": "json", "--quiet": "quiet", "-q": "quiet", "--yes": "yes", "-y": "yes", "--debug": "debug"}
 

@@ -111,6 +111,12 @@ def _validated(payload: Payload) -> str:
     return f"validation {payload.get('number')} ({payload.get('type')}): {payload.get('status')}{found}"
 
 
+def _repaired(payload: Payload) -> str:
+    rows = sum(n for counts in payload["tables"].values() for n in counts.values())
+    back = f", taking repair {payload['undoes']} back" if payload.get("undoes") else ""
+    return f"repair {payload.get('number')}: {rows:,} rows of {', '.join(payload['tables'])}{back}"
+
+
 _TELL: dict[str, Callable[[Payload], str]] = {
     "transition": _transition,
     "created": _created,
@@ -127,6 +133,8 @@ _TELL: dict[str, Callable[[Payload], str]] = {
     "validation_begun": lambda payload: f"validation {payload.get('number')} ({payload.get('type')}) begun",
     "validation_taken_up": lambda payload: f"validation {payload.get('number')} taken up where it stood",
     "validation_finished": _validated,
+    "repair_begun": lambda payload: f"repair {payload.get('number')} of {', '.join(payload['tables'])} begun",
+    "repair_finished": _repaired,
     "certificate_issued": lambda payload: (
         f"certificate of validation {payload.get('number')} signed by key {payload.get('key')}"
     ),

@@ -13,7 +13,6 @@ _NOUNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "drill": ("Rollback drills.", ("run", "list", "sign")),
     "metrics": ("Rollback metrics.", ("rollback",)),
 }
-_VALIDATIONS = ("repair",)
 _MIGRATIONS = ("cutover", "switch-back", "finalize", "analyze")
 _ALONE = ("apply-transactions", "agent", "serve")
 
@@ -26,7 +25,7 @@ def _refuse(app: typer.Typer, path: str, name: str) -> None:
         output.not_yet(f"sensei {path}{name}")
 
 
-def add_to(app: typer.Typer, migrations: typer.Typer, validations: typer.Typer) -> None:
+def add_to(app: typer.Typer, migrations: typer.Typer) -> None:
     """Add every command that is still owed."""
     for noun, (text, verbs) in _NOUNS.items():
         group = typer.Typer(
@@ -35,8 +34,6 @@ def add_to(app: typer.Typer, migrations: typer.Typer, validations: typer.Typer) 
         for verb in verbs:
             _refuse(group, f"{noun} ", verb)
         app.add_typer(group, name=noun)
-    for verb in _VALIDATIONS:
-        _refuse(validations, "validations ", verb)
     for verb in _MIGRATIONS:
         _refuse(migrations, "migrations ", verb)
     for verb in _ALONE:

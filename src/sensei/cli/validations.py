@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from sensei.cli import certificates, output
+from sensei.cli import certificates, output, repairs
 
 app = typer.Typer(
     help="Is the target the same, and if not, why and what to do.", no_args_is_help=True, rich_markup_mode=None
@@ -16,6 +16,7 @@ app = typer.Typer(
 
 app.command("certificate")(certificates.certificate)
 app.command("verify-certificate")(certificates.verify_certificate)
+app.command("repair")(repairs.repair)
 
 _ID = typer.Argument(..., metavar="ID", help="The migration's id, or a unique beginning of it.")
 _RUN = typer.Option(None, "--run", metavar="N", help="That run's (the last one that is over).")

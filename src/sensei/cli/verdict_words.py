@@ -84,7 +84,7 @@ def divergence_text(found: Mapping[str, Any]) -> list[str]:
             continue
         lines += ["", table["name"]]
         lines += [f"  {pattern['says']}" for pattern in table["patterns"]]
-        lines += [f"  {_sample(sample)}" for sample in table["samples"][:_SAMPLES]]
+        lines += [f"  {sample(one)}" for one in table["samples"][:_SAMPLES]]
         if len(table["samples"]) > _SAMPLES:
             lines.append(f"  and more: sensei validations divergence {found['id']} --export report.json")
         if table["evidence"]:
@@ -103,13 +103,14 @@ def divergence_text(found: Mapping[str, Any]) -> list[str]:
 _COLUMNS = ("name", "rows_compared", "missing", "extra", "different", "quarantined")
 
 
-def _sample(sample: Mapping[str, Any]) -> str:
-    key = ", ".join(f"{k}={_value(v)}" for k, v in sample["key"].items())
-    if sample["kind"] == "missing":
+def sample(of: Mapping[str, Any]) -> str:
+    """Show one difference, down to its values."""
+    key = ", ".join(f"{k}={_value(v)}" for k, v in of["key"].items())
+    if of["kind"] == "missing":
         return f"{key}: missing on the target"
-    if sample["kind"] == "extra":
+    if of["kind"] == "extra":
         return f"{key}: not on the source"
-    return f"{key}: {sample['column']} is {_value(sample['source'])} on the source, {_value(sample['target'])} there"
+    return f"{key}: {of['column']} is {_value(of['source'])} on the source, {_value(of['target'])} there"
 
 
 def _value(value: str | None) -> str:

@@ -483,6 +483,10 @@ class Dialect:
     delete: str = "DELETE FROM {table} AS c WHERE {condition}"
     shown: str = "CAST({column} AS text)"  #: a value as an operator reads it
     shown_bytes: str = "CAST({column} AS text)"
+    #: Rows, alias c, get the values of another table's, alias s; `set_alias` stands before each column that is set.
+    update: str = "UPDATE {table} AS c SET {sets} FROM {other} AS s WHERE {match}"
+    set_alias: str = ""
+    overriding: str = ""  #: between the columns of an INSERT and its query: values for identities are taken
     #: Before and after a DELETE that must take no rows of other tables along.
     alone: tuple[str, ...] = ()
     #: Before a transaction that must see, and hold, everything that it reads as it is.

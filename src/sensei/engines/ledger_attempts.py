@@ -28,14 +28,7 @@ class Attempts:
 
     def taken_back(self, session: base.Session) -> dict[int, dict[str, Any]]:
         """Return what each rollback of some tables wrote, by its number: 1, 2, 3…"""
-        return {
-            int(str(step).removeprefix(TAKEN_BACK)): dict(json.loads(facts))
-            for step, facts in session.rows(
-                f"SELECT step, facts FROM {self.name('steps')} WHERE migration = ? AND state = 'done'"
-                f" AND substr(step, 1, {len(TAKEN_BACK)}) = ?",
-                [self.migration, TAKEN_BACK],
-            )
-        }
+        return numbered(self, session, TAKEN_BACK)
 
     def attempts(self, session: base.Session) -> dict[str, int]:
         """Return the attempt that each table is at which was taken back; every other is at its first."""
@@ -70,3 +63,15 @@ class Attempts:
         # One that is begun again took the place of what was noted before, and keeps it.
         earlier: dict[str, Any] | None = facts.get("undone") or facts.get("begun", {}).get("earlier")
         return earlier
+
+
+def numbered(book: Attempts, session: base.Session, begins: str) -> dict[int, dict[str, Any]]:
+    """Return the facts of the steps whose id is this beginning and a number, by their numbers."""
+    return {
+        int(str(step).removeprefix(begins)): dict(json.loads(facts))
+        for step, facts in session.rows(
+            f"SELECT step, facts FROM {book.name('steps')} WHERE migration = ? AND state = 'done'"
+            f" AND substr(step, 1, {len(begins)}) = ?",
+            [book.migration, begins],
+        )
+    }

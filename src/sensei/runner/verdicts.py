@@ -36,7 +36,7 @@ class Run:
     digest: str = ""  #: SHA-256 of the report's file
     failures: int = 0
     perspectives: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    void: bool = False  #: tables were taken back or copied again since
+    void: bool = False  #: tables were taken back, copied again or repaired since
     mark: str = ""  #: of the moment on the target at which it was begun
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _changes_target(event: events.Event) -> bool:
     A `resume` alone does not: a validation that a lost server cut off goes on after it.
     """
     taken_back = event.kind == migrations.TRANSITION and event.payload.get("to") == State.ROLLING_BACK.value
-    return taken_back or event.kind.startswith("step_")
+    return taken_back or event.kind.startswith(("step_", "repair_"))
 
 
 def place(migration: str, number: int) -> Path:

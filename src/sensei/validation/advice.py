@@ -50,6 +50,11 @@ def action(cause: Cause, migration: str, table: str | None, *, by_row: bool = Fa
     return says
 
 
+def copy_again(migration: str, table: str) -> str:
+    """Return the command by which a whole table is copied again."""
+    return _TABLES.format(id=migration, tables=_word(table))
+
+
 def _word(name: str) -> str:
     """Quote a table's name for a shell, where it needs that."""
     return shlex.quote(name)

@@ -31,7 +31,7 @@ class Side:
 
     def column(self, planned: scope.Planned, name: str) -> catalog.Column | None:
         """Return this side's column for a source's name, by its letters or whatever their case."""
-        pairs = list(zip(planned.source.columns, planned.target.columns, strict=True))
+        pairs = list(planned.columns())
         for same in (str, str.lower):
             for source, target in pairs:
                 if same(source.name) == same(name):

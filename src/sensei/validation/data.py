@@ -32,6 +32,7 @@ class Options:
     quick: bool = False  #: counts, and a sample of blocks of every table
     workers: int = 1
     samples: int = 100  #: differences of a table that are shown down to the values
+    collect: int = 0  #: differences of a table whose keys are collected, at most
     block_rows: int = unit.BLOCK_ROWS
     tolerance: values.Tolerance = field(default_factory=values.Tolerance)
 
@@ -59,6 +60,15 @@ def compare(
     Reads only. Raises Paused where `watch.stop` asked for it; what is done by then has been told.
     """
     return _Comparison(source, target, pairs, options, watch, dict(finished or {})).run()
+
+
+def apart(
+    source: sides.Side, target: sides.Side, pairs: Sequence[model.Pair], options: Options, watch: Watch
+) -> list[tuple[model.Divergence, list[rowset.Rows]]]:
+    """Compare as `compare` does, and return the keys of all that differs, up to one more than `options.collect`."""
+    comparison = _Comparison(source, target, pairs, options, watch, {})
+    found = comparison.run()
+    return [(d, [r for tally in comparison.tallies[d.table].values() for r in tally.apart]) for d in found]
 
 
 class _Comparison:
@@ -117,6 +127,7 @@ class _Comparison:
             self.source,
             self.target,
             samples=self.options.samples,
+            collect=self.options.collect,
             block_rows=self.options.block_rows,
             tolerance=self.options.tolerance,
         )

@@ -100,8 +100,7 @@ def _relationship(
 
 
 def _renamed(planned: scope.Planned, columns: tuple[str, ...]) -> tuple[str, ...]:
-    names = {s.name: t.name for s, t in zip(planned.source.columns, planned.target.columns, strict=True)}
-    return tuple(names[c] for c in columns)
+    return tuple(planned.names.get(c, c) for c in columns)
 
 
 def _asked(scoped: scope.Scope) -> Iterator[Relationship]:

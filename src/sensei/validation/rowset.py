@@ -11,10 +11,24 @@ from sensei.catalog import rowtext
 from sensei.transfer import copier
 from sensei.validation import model, values
 
-#: What one row holds: canonical text by the source's columns.
-Values = dict[str, str | None]
+#: A row's key as the rows travel: fields of canonical text between tabs, or values between two files of SQLite.
+Named = bytes | tuple[Any, ...]
 #: Differences whose texts are kept of one kind; a count needs none.
 _SHOWN = 500
+
+
+class Values(dict[str, str | None]):
+    """What one row holds: canonical text by the source's columns."""
+
+    line: bytes = b""  #: what it was read from
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One difference: the keys of its rows, None where a side has none."""
+
+    source: Named | None
+    target: Named | None
 
 
 @dataclass
@@ -32,6 +46,8 @@ class Tally:
     #: "column\tkind\tdetail" -> rows
     kinds: dict[str, int] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    #: Every difference, where they are collected, and one more than that where there are more. Not for later runs.
+    apart: list[Rows] = field(default_factory=list)
 
     def add(self, other: Tally, samples: int) -> None:
         """Add another part of the same table."""
@@ -41,19 +57,21 @@ class Tally:
             for key, n in theirs.items():
                 mine[key] = mine.get(key, 0) + n
         self.samples += other.samples[: max(samples - len(self.samples), 0)]
+        self.apart += other.apart
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able data."""
-        return dict(self.__dict__)
+        return {name: value for name, value in self.__dict__.items() if name != "apart"}
 
 
 class Comparer:
     """Compares rows of one table that share a key, and tallies."""
 
-    def __init__(self, pair: model.Pair, tolerance: values.Tolerance, samples: int) -> None:
-        self.pair, self.tolerance, self.samples = pair, tolerance, samples
+    def __init__(self, pair: model.Pair, tolerance: values.Tolerance, samples: int, collect: int = 0) -> None:
+        self.pair, self.tolerance, self.samples, self.collect = pair, tolerance, samples, collect
         self.names = [c.source for c in pair.columns]
         self.key = pair.key.columns if pair.key is not None else tuple(self.names)
+        self._positions = [self.names.index(c) for c in self.key]
         self.tally = Tally()
         self._awaited: collections.Counter[tuple[str | None, ...]] = collections.Counter()
         self._awaited_whole: collections.Counter[tuple[str | None, ...]] = collections.Counter()
@@ -78,7 +96,9 @@ class Comparer:
 
     def values(self, line: bytes) -> Values:
         """Return a row's values; one that does not conform is shown as it is."""
-        return copier.readable(line, self.names)
+        found = Values(copier.readable(line, self.names))
+        found.line = line
+        return found
 
     def normal(self, row: Values) -> tuple[str | None, ...]:
         """Return what stands for a row: equal for rows that mean the same."""
@@ -103,6 +123,7 @@ class Comparer:
             self._missing(row)
         for row in rest if not self.pair.shared else ():
             self.tally.extra += 1
+            self._collect(None, row)
             self._sample(row, "extra", None, None, None)
 
     def _missing(self, row: Values) -> None:
@@ -116,6 +137,7 @@ class Comparer:
                 self.tally.quarantined += 1
                 return
         self.tally.missing += 1
+        self._collect(row, None)
         self._sample(row, "missing", None, None, None)
 
     def _differs(self, here: Values, there: Values) -> None:
@@ -126,6 +148,7 @@ class Comparer:
             return
         tally = self.tally
         tally.different += 1
+        self._collect(here, there)
         kinds = _swapped(apart, here, there)
         for column in apart:
             a, b = here.get(column.source), there.get(column.source)
@@ -137,10 +160,39 @@ class Comparer:
             tally.kinds[name] = tally.kinds.get(name, 0) + 1
             self._sample(here, "different", column.source, a, b)
 
+    def _collect(self, here: Values | None, there: Values | None) -> None:
+        if self.collect and len(self.tally.apart) <= self.collect:
+            self.tally.apart.append(Rows(self._named(here), self._named(there)))
+
+    def _named(self, row: Values | None) -> Named | None:
+        if row is None:
+            return None
+        if isinstance(row.line, Stored):
+            return tuple(row.line.row[at] for at in self._positions)
+        found = fields(row.line, len(self.names))
+        return b"\t".join(found[at] for at in self._positions)
+
     def _sample(self, row: Values, kind: str, column: str | None, source: str | None, target: str | None) -> None:
         if len(self.tally.samples) < self.samples:
             key = {c: row.get(c) for c in self.key}
             self.tally.samples.append(model.Sample(key, kind, column, source, target).to_json())
+
+
+class Stored(bytes):
+    """A row as one SQLite file stores it, as a line of text, with its values."""
+
+    row: tuple[Any, ...] = ()
+
+
+def fields(line: bytes, width: int) -> list[bytes]:
+    """Cut a line of canonical text into so many fields; where it has one too many, a misfit was made loud by that."""
+    found = line.split(b"\t")
+    at = 0
+    while len(found) > width and at < len(found) - 1:
+        if found[at].startswith(rowtext.MISFIT.encode()) and not found[at + 1]:
+            del found[at + 1]
+        at += 1
+    return found
 
 
 def _bare(text: str | None) -> str | None:

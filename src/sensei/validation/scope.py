@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,15 @@ class Planned:
     id: str
     source: catalog.Table
     target: catalog.Table
+    #: Source column -> target column. The target's own table has columns besides, and in another order.
+    names: Mapping[str, str]
+
+    def columns(self) -> Iterator[tuple[catalog.Column, catalog.Column]]:
+        """Yield each column of the source with the target's that holds the same."""
+        there = {c.name: c for c in self.target.columns}
+        for column in self.source.columns:
+            if (found := there.get(self.names.get(column.name, ""))) is not None:
+                yield column, found
 
 
 @dataclass(frozen=True)
@@ -125,8 +134,7 @@ class Scope:
 
     def ignored(self, pair: model.Pair, column: str) -> bool:
         """Tell whether `tolerances.ignore_columns` leaves a column out."""
-        names = {f"{pair.id}.{column}", f"{pair.source.name}.{column}"}
-        return bool(names & set(self.asked.tolerances.ignore_columns))
+        return is_ignored(self.asked.tolerances.ignore_columns, pair, column)
 
     @contextlib.contextmanager
     def both(self) -> Iterator[Both]:
@@ -138,6 +146,11 @@ class Scope:
             ThreadPoolExecutor(1, "sensei-validation") as beside,
         ):
             yield Both(self.source, self.target, reading, writing, beside)
+
+
+def is_ignored(ignored: Collection[str], pair: model.Pair, column: str) -> bool:
+    """Tell whether a list of columns, as the file writes them, names this one."""
+    return not {f"{pair.id}.{column}", f"{pair.source.name}.{column}"}.isdisjoint(ignored)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _HELD = 64_000_000
 def compare(both: units.Sides, unit: units.Unit) -> rowset.Tally:
     """Compare a whole table by buckets; those that differ are read on both sides and matched by key."""
     pair = unit.pair
-    comparer = rowset.Comparer(pair, unit.tolerance, unit.samples)
+    comparer = rowset.Comparer(pair, unit.tolerance, unit.samples, unit.collect)
     tally = comparer.tally
     names = [c.source for c in pair.columns]
     key = [names.index(c) for c in pair.key.columns] if pair.key is not None else list(range(len(names)))
@@ -104,7 +104,11 @@ def _meant(column: model.Column, text: bytes | None) -> bytes | None:
 
 def stored_line(row: base.Row) -> bytes:
     """Return a row as one SQLite file stores it as a line of text, in which 1 and '1' differ."""
-    return rowtext.join_line(_stored(v) for v in row).removesuffix("\n").encode("utf-8", "surrogateescape")
+    line = rowset.Stored(
+        rowtext.join_line(_stored(v) for v in row).removesuffix("\n").encode("utf-8", "surrogateescape")
+    )
+    line.row = row
+    return line
 
 
 def _stored(value: object) -> str | None:

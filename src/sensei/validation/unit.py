@@ -33,6 +33,7 @@ class Unit:
     blocks: int | None = None  #: only so many blocks of the source's; None: all
     spread: bool = False  #: by buckets: the key is not ordered alike, or there is none
     samples: int = 100
+    collect: int = 0  #: differences whose keys are kept, at most
     block_rows: int = BLOCK_ROWS
     tolerance: values.Tolerance = field(default_factory=values.Tolerance)
 
@@ -71,7 +72,7 @@ class _Sides:
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
         pair = unit.pair
-        self.form = _own_form(unit.source) if pair.own else base.Form.TEXT
+        self.form = form_of(pair, unit.source)
         targets = not unit.target.engine.capabilities.enforced_types
         columns = [c for c in pair.columns if not c.lossy]
         key = pair.key
@@ -146,8 +147,10 @@ _WHOLE = base.ChunkKey("whole")
 Sides = _Sides
 
 
-def _own_form(end: sides.Side) -> base.Form:
-    """Return the form in which an engine's values compare as it stores them; binary ones do as text."""
+def form_of(pair: model.Pair, end: sides.Side) -> base.Form:
+    """Return the form in which rows are compared: as one engine stores them, where both are; binary ones as text."""
+    if not pair.own:
+        return base.Form.TEXT
     reads = end.engine.capabilities.reads
     return next((f for f in reads if f in (base.Form.VALUES, base.Form.NATIVE)), base.Form.TEXT)
 
@@ -176,7 +179,7 @@ def _ordered(both: _Sides, unit: Unit) -> rowset.Tally:
 
 
 def _in_blocks(both: _Sides, unit: Unit, limit: int) -> rowset.Tally:
-    comparer = rowset.Comparer(unit.pair, unit.tolerance, unit.samples)
+    comparer = rowset.Comparer(unit.pair, unit.tolerance, unit.samples, unit.collect)
     tally = comparer.tally
     lower, done = unit.lower, 0
     waiting: collections.deque[

@@ -53,6 +53,8 @@ LEDGER_WORDS = base.LedgerWords(
 DIALECT = base.Dialect(
     analyze="ANALYZE TABLE {table}",
     delete="DELETE c FROM {table} AS c WHERE {condition}",
+    update="UPDATE {table} AS c JOIN {other} AS s ON {match} SET {sets}",
+    set_alias="c.",
     shown="CAST({column} AS CHAR CHARACTER SET utf8mb4)",
     shown_bytes=r"CONCAT('\\x', LOWER(HEX({column})))",
     # InnoDB carries out the actions of foreign keys without a word, but not while it does not check them.

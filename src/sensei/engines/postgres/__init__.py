@@ -29,6 +29,7 @@ def engine() -> base.Engine:
         digests=digests.Digests(),
         survey=survey.Survey(),
         ask=ask.Ask(),
+        dialect=base.Dialect(overriding="OVERRIDING SYSTEM VALUE "),
         ledger_prefix='"sensei_".',
         script_command="psql -X -f {script}",
         ledger_words=base.LedgerWords(share=" FOR SHARE"),
