@@ -80,6 +80,7 @@ def stop_holder(desk: desks.Desk, loaded: desks.Loaded, reason: str) -> None:
         desk.screen.say(f"stopping process {lease.holder.pid} on {lease.holder.host} first")
         request = desk.store.request(loaded.id, "pause", {"reason": f"rollback: {reason}"}, desk.actor)
         control.wait_for(desk, loaded.id, request)
+        control.wait_until_free(desk, loaded.id)
 
 
 def _walk(desk: desks.Desk, migration: str, reason: str) -> None:

@@ -57,6 +57,16 @@ def wait_for(desk: desks.Desk, migration: str, request: str) -> None:
     )
 
 
+def wait_until_free(desk: desks.Desk, migration: str) -> None:
+    """Wait until a holder that has answered gives its lease back: it answers first, and ends its work then."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        lease = desk.store.lease(migration)
+        if lease is None or not lease.alive:
+            return
+        time.sleep(0.05)
+
+
 def cancel(desk: desks.Desk, migration: str, reason: str) -> None:
     """Discard a plan; nothing was touched."""
     loaded = desk.load(migration)
