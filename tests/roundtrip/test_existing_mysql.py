@@ -96,6 +96,49 @@ def test_an_account_that_lacks_a_right_is_told_which_and_with_it_brings_everythi
         mysql_server.drop_user(user)
 
 
+def test_keys_views_and_grants_are_the_new_tables_meanwhile_and_then_the_old_ones_again(
+    warm_sensei: fix_sensei.Sensei, maker: ends.Maker, mysql_server: servers.MysqlServer, tmp_path: Path
+) -> None:
+    source = small_shop.source("postgres", maker("postgres"), tmp_path)
+    target = existing_shop.target("mysql", maker("mysql"), tmp_path, "postgres")
+    assert isinstance(target, servers.MysqlDatabase)
+    user = mysql_server.create_user(f"SELECT (name) ON `{target.name}`.customers")
+
+    def read(place: str) -> list[str]:
+        connection = mysql_server.connect(None, user=user)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SELECT name FROM {place}.customers ORDER BY name")
+                return [name for (name,) in cursor.fetchall()]
+        finally:
+            connection.close()
+
+    try:
+        move = moves.plan_move(warm_sensei, source, target, options=REPLACE)
+        told = [r["reason"] for r in move.plan["risks"] if "trigger noted" in r["reason"]]
+        assert told and all("act on the new table" in t for t in told)  # its column v is not there meanwhile
+        old, new = ["old ann", "old bob"], ["ann", "bob ", "çem"]
+        assert read(target.name) == old
+        started = move.start()
+        assert "1 rows have no partner in the new table" in started.stderr  # the note of the old ann
+        assert read(target.name) == new
+        with pytest.raises(Exception, match="denied"):
+            read(f"sensei_kept_{move.id}")
+        assert small_shop.ask(target, "SELECT name FROM names ORDER BY name") == [(n,) for n in new]
+        point = "UPDATE notes SET customer = {} WHERE id = 2"
+        small_shop.run(target, point.format("2") + ";" + point.format("NULL"))
+        with pytest.raises(Exception, match="foreign key"):
+            small_shop.run(target, point.format("101"))
+        move.rollback("--verify")
+        assert read(target.name) == old
+        assert small_shop.ask(target, "SELECT name FROM names ORDER BY name") == [(n,) for n in old]
+        small_shop.run(target, point.format("101"))
+        with pytest.raises(Exception, match="foreign key"):
+            small_shop.run(target, point.format("2"))
+    finally:
+        mysql_server.drop_user(user)
+
+
 def test_tables_of_another_database_than_the_urls_make_way_with_their_triggers(
     warm_sensei: fix_sensei.Sensei, maker: ends.Maker, tmp_path: Path
 ) -> None:

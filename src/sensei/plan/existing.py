@@ -233,6 +233,9 @@ def _risks(
                 )
     for hanging in holdings.hanging:
         told = "bound to the new table once that is whole; rollback binds it to the old one again"
+        if hanging.kind == "trigger" and not any(columns for _, columns in hanging.uses):
+            # It finds the table by name, and nobody knows what else its words use.
+            told = "it will act on the new table, and fails where that has not what it uses, until the old one is back"
         if hanging.kind == "foreign_key" and engine.capabilities.keys_after_load:
             checked = engine.capabilities.transactional_ddl
             told += ", which checks every row of its table again" if checked else ", taking its rows on trust"

@@ -67,8 +67,8 @@ class Keep:
         hinders: list[str] = []
         for schema in schemas:
             heads = {str(n): (str(t), str(e or "")) for n, t, e in session.rows(keep_queries.HEADS, [schema])}
-            parts = triggers.of_database(session, schema)
             mine = [t for t in wanted if t.schema == schema and t.name in heads]
+            parts = triggers.of_tables(session, schema, {t.name for t in mine})
             for name in mine:
                 kind, engine = heads[name.name]
                 if kind not in _KINDS or engine.lower() in _DOORS:
@@ -87,7 +87,7 @@ class Keep:
                 )
             hinders += triggers.hinders(session, schema, [t.name for t in mine])
         moved = {h.name: h for h in held if h.kind == "table"}
-        hanging = [*_views(session, moved), *_foreign_keys(session, moved)]
+        hanging = [*_views(session, moved), *_foreign_keys(session, moved), *_triggers(session, moved)]
         return keeping.Holdings(tuple(held), tuple(hanging), tuple(hinders))
 
     def place(self, migration: str, slot: int, word: str = "kept") -> str:
@@ -107,7 +107,7 @@ class Keep:
         schema, name = held.name.schema, held.name.name
         if session.rows(f"SELECT {is_there(held.name)}")[0][0] != 1:
             return False
-        parts = tuple(triggers.of_database(session, schema).get(name, ()))
+        parts = tuple(triggers.of_tables(session, schema, [name]).get(name, ()))
         return _identity(session, held.name) == held.identity and parts == held.parts
 
     def still_held(self, migration: str, held: keeping.Held) -> str:
@@ -172,8 +172,10 @@ class Bind:
         if hanging.kind == "view":
             found = session.rows(keep_queries.VIEW_MARK, [hanging.name.schema, hanging.name.name])
             return str(found[0][0]) if found else None
-        keys = _keys_of(session, hanging.name)
-        return keys.get(hanging.object)
+        if hanging.kind == "trigger":
+            found = session.rows(keep_queries.BODY, [hanging.name.schema, hanging.object])
+            return str(found[0][0]) if found else None
+        return _keys_of(session, hanging.name).get(hanging.object)
 
     def unbind(
         self, migration: str, step: str, hanging: keeping.Hanging, made: Mapping[catalog.TableName, str]
@@ -300,6 +302,31 @@ def _foreign_keys(session: base.Session, moved: Mapping[catalog.TableName, keepi
                     ((to, references),), ((to, references),), columns,
                     mark="; ".join(" ".join(map(str, r[1:])) for r in listed),
                     held=((to, str(moved[to].slot)),),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _triggers(session: base.Session, moved: Mapping[catalog.TableName, keeping.Held]) -> list[keeping.Hanging]:
+    """Return the triggers of other tables whose words name one of these: they find it by its name when they fire.
+
+    What they use of it can't be told from their words for certain.
+    """
+    found = []
+    for schema, name, of, table, body in session.rows(keep_queries.BODIES) if moved else ():
+        child = catalog.TableName(str(of), str(table))
+        said = view_uses.mentioned(str(body))
+        uses = [
+            t
+            for t in moved
+            if (t.name.lower() in said if t.schema == schema else {t.schema.lower(), t.name.lower()} <= said)
+        ]
+        if child not in moved and uses:
+            found.append(
+                keeping.Hanging(
+                    "trigger", f"trigger {name} on table {child}", child, str(name), str(body),
+                    tuple((t, ()) for t in uses),
+                    mark=hashlib.md5(str(body).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest(),
                 )
             )  # fmt: skip
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sensei import errors
 from sensei.engines import base, keeping
@@ -16,10 +16,12 @@ from sensei.engines.mysql import keep_queries, names, privileges
 from sensei.engines.mysql.facts import own
 
 
-def of_database(session: base.Session, schema: str) -> Mapping[str, list[keeping.Part]]:
-    """Return the triggers on each table of a database, in the order in which they have to be made."""
+def of_tables(session: base.Session, schema: str, tables: Collection[str]) -> Mapping[str, list[keeping.Part]]:
+    """Return the triggers on each of these tables of a database, in the order in which they have to be made."""
     found: dict[str, list[keeping.Part]] = defaultdict(list)
     for table, name, _, modes, client, collation, _ in session.rows(keep_queries.TRIGGERS, [schema]):
+        if str(table) not in tables:
+            continue
         statement = str(session.rows(f"SHOW CREATE TRIGGER {names.quote(schema)}.{names.quote(str(name))}")[0][2])
         made = _make(own(session).database, schema, statement, str(modes), str(client), str(collation))
         found[str(table)].append(keeping.Part("trigger", str(name), made))

@@ -11,6 +11,7 @@ _NAME = r"(?:`(?:[^`]|``)*`|[\w$\x80-\uffff]+)"
 #: Text of a literal, or names with points between them and, behind those of a table, another name.
 _WORDS = re.compile(rf"'(?:[^'\\]|\\.|'')*'|(?P<names>{_NAME}(?:\.{_NAME})+)(?:\s+(?P<alias>{_NAME}))?", re.DOTALL)
 _EACH = re.compile(_NAME)
+_WORD = re.compile(rf"'(?:[^'\\]|\\.|'')*'|(?P<name>{_NAME})", re.DOTALL)
 #: What can stand behind a table and is no name for it: one that is a word of the language is printed in backticks.
 _CLAUSES = frozenset(
     {
@@ -52,6 +53,11 @@ def uses(definition: str, tables: Mapping[tuple[str, str], Sequence[str]]) -> di
         catalog.TableName(*table): tuple(c for c in tables[table] if c in columns)
         for table, columns in sorted(found.items())
     }
+
+
+def mentioned(statement: str) -> set[str]:
+    """Return, in lower case, every word of a statement that may be a name."""
+    return {_bare(n).lower() for m in _WORD.finditer(statement) for n in _EACH.findall(m["name"] or "")}
 
 
 def _bare(name: str) -> str:
