@@ -68,7 +68,7 @@ def test_a_definition_that_was_carried_out_though_its_answer_was_lost_is_taken_f
 ) -> None:
     """It commits by itself: what is found under a step that was begun is looked at, not made twice."""
     with WireProxy(mysql_db.server.port, "mysql") as proxy:
-        migration = mid_copy.plan(sensei, source, mysql_db, target_url=_behind(proxy, mysql_db))
+        migration = mid_copy.plan(sensei, source, mysql_db, target_url=_behind(proxy, mysql_db), chunk_rows=1000)
         proxy.cut(answers=True, at=r"^CREATE TABLE IF NOT EXISTS .*sensei_chunks")
         proxy.cut(answers=True, at=r"^CREATE TABLE .*`(shops|items)` ")
         proxy.cut(answers=False, at=r"^CREATE TABLE .*`(shops|items)` ")
@@ -93,7 +93,7 @@ def test_a_rollback_whose_commit_is_lost_says_how_to_go_on_and_does(
     target = maker(engine)()
     assert not isinstance(target, Path)
     with WireProxy(target.server.port, engine) as proxy:
-        migration = mid_copy.plan(sensei, source, target, target_url=_behind(proxy, target))
+        migration = mid_copy.plan(sensei, source, target, target_url=_behind(proxy, target), chunk_rows=1000)
         sensei("migrations", "start", migration)
         words = ["migrations", "rollback", migration, what, *(["items"] if what == "--tables" else [])]
         for at in (r"^RENAME TABLE|^ALTER TABLE .* SET SCHEMA|^DO ", r"^COMMIT"):
