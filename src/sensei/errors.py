@@ -119,6 +119,10 @@ class OutOfSpace(ServerFailed):
     """The server ran out of disk; free some, then resume."""
 
 
+class OutOfMemory(ServerFailed):
+    """The server has no memory, or no locks, left for what one transaction needs; a smaller one may pass."""
+
+
 class StoreFailed(ServerFailed):
     """The state store can't be read or written."""
 

@@ -152,6 +152,8 @@ class Capabilities:
     max_comment: int | None = None  #: characters of the longest comment
     views_by_name: bool = False  #: a view finds its tables and columns by name whenever it is read
     equal_key_types: bool = False  #: the columns of a foreign key are of the very types that they point at
+    #: Statements, each on a table of its own, whose locks one transaction bears; None: any number, or none has any.
+    locking_together: int | None = None
 
 
 class Session(Protocol):
@@ -211,8 +213,12 @@ class Introspect(Protocol):
         then it is these tables' names, with blanks between.
         """
 
-    def dependents(self, session: Session, tables: Sequence[TableName]) -> list[str]:
-        """Name what hangs on these tables from outside of them: views, foreign keys of other tables, …"""
+    def dependents(self, session: Session, tables: Sequence[TableName], own: Sequence[str] = ()) -> list[str]:
+        """Name what hangs on these tables from outside of them: views, foreign keys of other tables, …
+
+        `own` are identities of tables that are not outside either, wherever they are by now; engines that take an undo
+        in one transaction, or know tables by their names, need not look at them.
+        """
 
 
 class DDL(Protocol):

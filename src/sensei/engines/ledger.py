@@ -205,6 +205,10 @@ class Ledger(ledger_attempts.Attempts):
                 hint=f"sensei migrations status {self.migration}",
             )
 
+    def hold_alone(self, session: base.Session) -> None:
+        """Lock the epoch row for this transaction, so that no other rollback goes on meanwhile."""
+        session.run(f"UPDATE {self.name('migrations')} SET epoch = epoch WHERE id = ?", [self.migration])
+
     def state(self, session: base.Session) -> str | None:
         """Return "running" or "rolled_back"; None where the ledger does not know the migration."""
         if not self.exists(session):

@@ -98,9 +98,9 @@ def holds(tx: database.Tx, migration: str, event_hash: str) -> bool:
 
 
 def verify(
-    tx: database.Tx, ring: keys.Keys, migration: str, *, strangers: bool = False
+    tx: database.Tx, ring: keys.Keys, migration: str, kinds: tuple[str, ...], *, strangers: bool = False
 ) -> tuple[list[str], list[events.Event]]:
-    """Return what is wrong with a chain, in words, and the events that could be read.
+    """Return what is wrong with a chain, in words, and its events of some kinds, and the first, as far as readable.
 
     Each event must hash to its hash, follow the one before, and be signed; the head must be the last event
     and be signed too. ``strangers`` takes keys that this home does not trust at the store's own word.
@@ -126,10 +126,11 @@ def verify(
             unknown.setdefault(row[9], []).append(seq)
         if not _signed(ring, signers, row[9], _event_message(migration, seq, row[8]), row[10]):
             problems.append(f"the signature of event {seq} is wrong")
-        try:
-            found.append(_event(row))
-        except (ValueError, TypeError):
-            pass  # reported above: its hash is wrong as well
+        if seq == 1 or row[5] in kinds:
+            try:
+                found.append(_event(row))
+            except (ValueError, TypeError):
+                pass  # reported above: its hash is wrong as well
         expected, prev_hash = seq + 1, row[8]
 
     if head is None:

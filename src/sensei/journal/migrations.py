@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,8 @@ from sensei.journal import database, events
 from sensei.states import State
 
 CREATED, REPLANNED, TRANSITION = "created", "replanned", "transition"
+#: Kinds of events that tell what a row has to be.
+TOLD = (CREATED, REPLANNED, TRANSITION)
 
 _STORED = (
     "id, name, environment, status, returns_to, config_text, config_digest, plan, created_at, source_label, "
@@ -37,11 +40,20 @@ class Migration:
     returns_to: State | None  #: where a paused migration goes on; None otherwise
     config_text: str
     config_digest: str
-    plan: dict[str, Any]
+    plan_text: str  #: JSON, megabytes for thousands of tables: see `plan`
     created_at: datetime
     updated_at: datetime  #: time of the latest event
     source_label: str = ""
     target_label: str = ""
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """The plan with all that belongs to it, read anew each time; raises TamperFound."""
+        with _readable(self.id):
+            found = json.loads(self.plan_text)
+            if not isinstance(found, dict):
+                raise ValueError("its plan is no document")
+            return found
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ def insert(tx: database.Tx, migration: Migration) -> None:
         None,
         migration.config_text,
         migration.config_digest,
-        events.canonical(migration.plan),
+        migration.plan_text,
         events.to_text(migration.created_at),
         migration.source_label,
         migration.target_label,
@@ -227,14 +239,20 @@ def problems(tx: database.Tx, migration: str, chain: list[events.Event]) -> list
     return found
 
 
-def _migration(row: database.Row) -> Migration:
+@contextlib.contextmanager
+def _readable(id: str) -> Iterator[None]:
     try:
-        return _read(row)
+        yield
     except (ValueError, TypeError) as e:
         raise errors.TamperFound(
-            f"the row of migration {row[0]} can't be read: {e}",
+            f"the row of migration {id} can't be read: {e}",
             hint="keep a copy of the state store and compare it with its latest backup",
         ) from e
+
+
+def _migration(row: database.Row) -> Migration:
+    with _readable(row[0]):
+        return _read(row)
 
 
 def _read(row: database.Row) -> Migration:
@@ -246,7 +264,7 @@ def _read(row: database.Row) -> Migration:
         returns_to=State(row[4]) if row[4] is not None else None,
         config_text=row[5],
         config_digest=row[6],
-        plan=json.loads(row[7]),
+        plan_text=str(row[7]),
         created_at=events.from_text(row[8]),
         source_label=row[9],
         target_label=row[10],

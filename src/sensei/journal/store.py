@@ -86,7 +86,7 @@ class Store:
             None,
             config_text,
             config_digest,
-            dict(plan),
+            events.canonical(dict(plan)),
             now,
             now,
             source_label,
@@ -159,6 +159,17 @@ class Store:
         """Return the events after a sequence number, oldest first, only those of some kinds if any are named."""
         return self._db.read(lambda tx: chain.read(tx, id, after=after, kinds=kinds))
 
+    def last_of(self, id: str, beginnings: tuple[str, ...]) -> int:
+        """Return the number of the latest event whose kind begins with one of these; 0 where there is none."""
+
+        def work(tx: database.Tx) -> int:
+            asked = " OR ".join("substr(kind, 1, ?) = ?" for _ in beginnings)
+            values = [v for beginning in beginnings for v in (len(beginning), beginning)]
+            found = tx.one(f"SELECT max(seq) FROM events WHERE migration_id = ? AND ({asked})", (id, *values))
+            return int(found[0]) if found and found[0] is not None else 0
+
+        return self._db.read(work)
+
     def verify(self, id: str, *, strangers: bool = False) -> list[str]:
         """Return in words everything about a migration that does not match its journal; empty is good.
 
@@ -167,7 +178,7 @@ class Store:
         """
 
         def work(tx: database.Tx) -> list[str]:
-            problems, found = chain.verify(tx, self._ring, id, strangers=strangers)
+            problems, found = chain.verify(tx, self._ring, id, migrations.TOLD, strangers=strangers)
             return problems + migrations.problems(tx, id, found)
 
         return self._db.read(work)

@@ -59,6 +59,7 @@ class Found:
     look: existing.Look | None = None  #: into what stands under planned names, on the target
     notes: tuple[str, ...] = ()  #: what the plan should say of a target's server
     look_to_add: append.Look | None = None  #: into tables that rows are to be added to
+    amends: model.Plan | None = None  #: the plan that is made anew, while tables of it are taken back
 
 
 def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
@@ -98,7 +99,10 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         target.engine, target.catalog, (t.target.name for t in tables), (s.name for s, _ in sequences)
     )
     existing.refuse(there, how)
-    existing.refuse_dangling(target.engine, target.catalog, (t.target.name for t in tables))
+    held = {h.name for h in target.amends.held} if target.amends else set()  # what hangs on these is dealt with
+    existing.refuse_dangling(
+        target.engine, target.catalog, (t.target.name for t in tables if t.target.name not in held)
+    )
     if how == "append":
         holding, added = (
             existing.Holding(),
@@ -110,7 +114,11 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         own_tables = {t.id for t in tables if t.append is not None}
         mapper.risks = [r for r in mapper.risks if r.column is not None or r.table not in own_tables]
     else:
-        holding, added = existing.hold(target.engine, target.catalog, there, tables, target.look), append.Added(())
+        added = append.Added(())
+        if target.amends is None:
+            holding = existing.hold(target.engine, target.catalog, there, tables, target.look)
+        else:
+            holding = existing.hold_again(target.engine, target.catalog, there, tables, target.amends)
     left = [*mapper.left, *_others(source.catalog)]
     schemas = sorted({t.target.name.schema for t in tables} | {s.name.schema for s, _ in sequences})
     missing = [s for s in schemas if s and s not in target.catalog.schemas]

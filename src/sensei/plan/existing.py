@@ -142,6 +142,36 @@ def hold(
     return Holding(holdings.held, holdings.hanging, tuple(_risks(engine, found, here, holdings, new)))
 
 
+def hold_again(
+    engine: base.Engine,
+    found: catalog.Catalog,
+    here: Standing,
+    planned: Sequence[model.TablePlan],
+    before: model.Plan,
+) -> Holding:
+    """Return what a plan holds that is made anew while some of its tables are at home: the same as before.
+
+    Raises Refused, naming it, where what hangs on those at home can't be bound to the tables as they are planned now.
+    """
+    home = {t.name for t in here.tables}
+    new = {folder(engine)(t.target.name): t for t in planned}
+    mine = [
+        dataclasses.replace(
+            h, uses=tuple(u for u in h.uses if u[0] in home), needs=tuple(n for n in h.needs if n[0] in home)
+        )
+        for h in before.hanging
+    ]
+    hinders = [f"{h.words} ({reason})" for h in mine for reason in _unbound(engine, h, new, here.tables)]
+    if hinders:
+        raise errors.Refused(
+            f"what hangs on the target's own tables can't be bound to the new ones: {'; '.join(hinders[:10])}",
+            hint="map the columns that it uses as they were",
+            dependents=hinders,
+        )
+    holdings = keeping.Holdings(before.held, tuple(h for h in mine if h.uses), ())
+    return Holding(before.held, before.hanging, tuple(_risks(engine, found, here, holdings, new)))
+
+
 def folder(engine: base.Engine) -> Callable[[catalog.TableName], tuple[str, str]]:
     sensitive = engine.capabilities.case_sensitive_names
     return lambda name: (name.schema, name.name if sensitive else name.name.lower())

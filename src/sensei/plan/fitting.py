@@ -49,7 +49,8 @@ def _table(
             there, back = types.worse(c.there, new.there), types.worse(c.back, new.back)
             reason = f"{c.reason}; {new.reason}" if c.reason else new.reason
             c = dataclasses.replace(c, target_native=new.native, there=there, back=back, reason=reason)
-            mapper.risks.append(model.Risk("low", plan.id, c.source, new.reason, new.there, new.back))
+            if {new.there, new.back} != {types.Verdict.EXACT}:
+                mapper.risks.append(model.Risk("low", plan.id, c.source, new.reason, new.there, new.back))
         columns.append(c)
     target = dataclasses.replace(
         plan.target,

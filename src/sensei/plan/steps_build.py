@@ -162,12 +162,20 @@ def analyze(ctx: Context, step: model.Step) -> Facts:
     tables = {t.id for t in ctx.plan.tables}
     if earlier is not None and "rollbacks" in earlier:
         tables = {t for n, facts in rollbacks.items() if n > int(earlier["rollbacks"]) for t in facts["tables"]}
+    together, looked_at = ctx.target.engine.capabilities.locking_together, 0
     for table in ctx.plan.tables:
         # Statistics of the target's own tables that lie outside of them would be lost with what is written there now.
         own = table.append is not None and ctx.target.engine.undo.forget_statistics("", "", [table.target.name])
         if table.id in tables and not own:
             name = ctx.target.engine.ddl.qualified(table.target.name)
             session.run(ctx.target.engine.dialect.analyze.format(table=name))
+            looked_at += 1
+            if together and looked_at % together == 0:
+                # What is looked at stays known, and looking again does no harm; the locks go.
+                session.confirm_pinned()
+                session.commit()
+                session.begin()
+                ctx.book.hold_epoch(session, ctx.epoch)
     after = look(session, "statistics", statistics)
     made = sorted(set((after or "").split()) - set((before or "").split()))
     if made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from sensei import catalog, crashpoints, errors
 from sensei.engines import base, keeping
@@ -30,10 +31,22 @@ def undo(plan: model.Plan, step: model.Step, engine: base.Engine, migration: str
         place = catalog.TableName("", keep.place(migration, step.detail["slot"], step.detail["word"]))
         return engine.undo.drop(migration, step.id, "schema", place)
     if step.kind == "hold_dependents":
-        return [g for h in plan.hanging for g in bind.put_back(migration, h, made, evidence)]
+        return [g for h in plan.hanging for g in put_back(plan, h, engine, migration, evidence, made)]
     if step.kind == "rebind":
         return bind.unbind(migration, step.id, plan.hanging[int(step.detail["hanging"])], made)
     return keep.bring_back(migration, step.id, _held(plan, step), evidence)
+
+
+def put_back(
+    plan: model.Plan,
+    hanging: keeping.Hanging,
+    engine: base.Engine,
+    migration: str,
+    evidence: str,
+    made: Mapping[catalog.TableName, str],
+) -> list[base.Guarded]:
+    """Return the statements that bind a dependant to old tables again; `made` are the new tables and their steps."""
+    return _ports(engine)[1].put_back(migration, hanging, made, evidence)
 
 
 def held_under(plan: model.Plan, engine: base.Engine, kind: str, name: catalog.TableName) -> keeping.Held | None:
@@ -83,6 +96,8 @@ def look_at_held(ctx: Context, step: model.Step) -> None:
             f"the target's own {held.kind} {held.name} is not the one that was planned on",
             hint=f"sensei migrations rollback {ctx.migration} --full, then create anew",
         )
+    if held.kind == "table" and ctx.book.taken_back(ctx.target_session):
+        _refuse_fresh(ctx, held)  # it came back, and stood there for anybody to build upon
 
 
 def look_at_bound(ctx: Context, step: model.Step) -> None:
@@ -94,7 +109,8 @@ def look_at_bound(ctx: Context, step: model.Step) -> None:
         for s in ctx.plan.steps
         if s.kind == "set_aside_existing" and _hangs_on(hanging, _held(ctx.plan, s))
     ]
-    if marks and bind.mark(session, hanging) != marks[-1]:
+    # One of several tables may have come back and made way once more: then the others' marks are of before.
+    if marks and bind.mark(session, hanging) not in marks:
         raise errors.WorldChanged(
             f"{hanging.words} was changed while the tables under it were copied",
             hint=f"change it back, then sensei migrations resume {ctx.migration}",
@@ -156,6 +172,25 @@ def set_aside(ctx: Context, step: model.Step) -> Facts:
 def _passed(ctx: Context, step: model.Step) -> None:
     if not ctx.target.engine.capabilities.transactional_ddl:  # else what was done so far comes undone
         crashpoints.reach(f"step:{step.kind}:statement")
+
+
+def _refuse_fresh(ctx: Context, held: keeping.Held) -> None:
+    engine, plan = ctx.target.engine, ctx.plan
+    keep, _ = _ports(engine)
+    known = {h.words for h in plan.hanging} | {words for h in plan.held for words in h.own}
+    # Others of the old tables may point at it, from where they are held or from home.
+    names = [held.name, *(keep.kept_name(ctx.migration, h) for h in plan.held if h.kind == "table")]
+    for other in plan.held:
+        away = ctx.target_session.rows(f"SELECT {keep.still_held(ctx.migration, other)}")[0][0]
+        if other.kind == "table" and not away:
+            names.append(other.name)
+    fresh = [w for w in engine.introspect.dependents(ctx.target_session, names) if w not in known]
+    if fresh:
+        raise errors.WorldChanged(
+            f"what hangs on {held.name} is not what was planned on: {', '.join(fresh)}",
+            hint=f"take that off and resume, or: sensei migrations rollback {ctx.migration} --full",
+            dependents=fresh,
+        )
 
 
 def _hangs_on(hanging: keeping.Hanging, held: keeping.Held) -> bool:

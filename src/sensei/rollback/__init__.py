@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sensei import catalog, crashpoints, errors
@@ -115,7 +115,7 @@ def walk(
     dry_run: bool = False,
     number: int = 1,
 ) -> Walked:
-    """Run the way back in one transaction where the engine can roll DDL back; or only tell what is due.
+    """Run the way back, see `together`; or only tell what is due.
 
     Raises Refused, naming them, where things that the migration did not make hang on its tables.
     """
@@ -124,19 +124,70 @@ def walk(
         if not book.exists(session):
             return walked  # nothing was begun on this target
         if book.state(session) == "running":
-            refuse_dependents(plan, plan.tables, side, session, book, {h.words for h in plan.hanging})
+            refuse_dependents(plan, plan.tables, side, session, book)
         due = statements(plan, side.engine, book.migration, evidence, number)
         if dry_run:
             run_due(due, session, walked, say, dry_run=True)
         elif side.engine.capabilities.transactional_ddl:
-            with base.transaction(session):
-                run_due(due, session, walked, say)
+
+            def end(done: Sequence[str]) -> None:
                 book.mark_rolled_back(session)
                 crashpoints.reach("rollback:commit:before")
+
+            together(due, side.engine, session, walked, say, lambda: book.hold_alone(session), end)
             crashpoints.reach("rollback:commit:after")
         else:
             _walk_alone(plan, side, session, book, evidence, number, walked, say)
     return walked
+
+
+def together(
+    due: Sequence[base.Guarded],
+    engine: base.Engine,
+    session: base.Session,
+    walked: Walked,
+    say: Callable[[str], None],
+    begin: Callable[[], None],
+    end: Callable[[Sequence[str]], None],
+) -> None:
+    """Run statements in one transaction; in several where they are more than one bears, or the server says so.
+
+    `begin` runs first in each transaction, `end` last in the last one, with what was done in it. Each statement looks
+    whether it is still to be done, so that a walk that was cut off between two transactions goes on when it is called
+    again.
+    """
+    size = engine.capabilities.locking_together or len(due)
+    if len(due) > size:
+        _stop_first(due, session)
+    at, over = 0, False
+    while not over:
+        piece = due[at : at + size]
+        found = Walked()
+        try:
+            with base.transaction(session):
+                begin()
+                run_due(piece, session, found, say)
+                over = at + len(piece) >= len(due)
+                if over:
+                    end(found.done)
+                else:
+                    crashpoints.reach("rollback:piece:before")
+        except errors.OutOfMemory:
+            if len(piece) < 2:
+                raise
+            over, size = False, len(piece) // 2
+            _stop_first(due[at:], session)
+            continue
+        at += len(piece)
+        walked.done += found.done
+        walked.already += found.already
+        if not over:
+            crashpoints.reach("rollback:piece:after")
+
+
+def _stop_first(due: Sequence[base.Guarded], session: base.Session) -> None:
+    """Raise Refused for what can't be done before the first of several transactions, while nothing was changed."""
+    run_due([g for g in due if g.stops], session, Walked(), lambda text: None)
 
 
 def _walk_alone(
@@ -229,11 +280,10 @@ def refuse_dependents(
     side: sides.Side,
     session: base.Session,
     book: ledger.Ledger,
-    bound: Collection[str] = (),
 ) -> None:
     """Raise Refused, naming them, where things that the migration did not make hang on these tables of it.
 
-    `bound` are the words of what will be bound to the target's own tables again.
+    What hung on the target's own tables before is bound to them again.
     """
     made = {name for _, kind, name, _ in book.objects(session) if kind == "table"}
     names = [t.target.name for t in tables if t.target.name in made]
@@ -244,7 +294,14 @@ def refuse_dependents(
         places = [evidence_name(book.migration, n) for n in range(1, len(book.taken_back(session)) + 3)]
         own = {name.name for name in made} | {t.target.name.name for t in tables}
         names += [catalog.TableName(place, name) for place in places for name in sorted(own)]
-    hanging = [w for w in side.engine.introspect.dependents(session, names) if w not in bound] if names else []
+    # One that was cut off between two transactions has moved tables: they are known by identity, wherever they are.
+    asked = {t.target.name for t in tables}
+    identities = [identity for _, kind, name, identity in book.objects(session) if kind == "table" and name in asked]
+    identities += [h.identity for h in plan.held if h.kind == "table"]
+    bound = {h.words for h in plan.hanging}
+    hanging = (
+        [w for w in side.engine.introspect.dependents(session, names, identities) if w not in bound] if names else []
+    )
     if hanging:
         raise errors.Refused(
             f"these hang on migrated tables and were not made by the migration: {', '.join(hanging)}",

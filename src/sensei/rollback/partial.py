@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sensei import catalog, crashpoints, rollback
 from sensei.engines import base, ledger, ledger_attempts
-from sensei.plan import model, steps, steps_append
+from sensei.plan import model, steps, steps_append, steps_existing
 from sensei.work import sides
 
 
@@ -73,7 +73,27 @@ def own_steps(plan: model.Plan, tables: Collection[str]) -> list[model.Step]:
     """Return the steps that belong to these tables, and to the sequences that go with them, in the plan's order."""
     ids = {t.target.name: t.id for t in plan.tables}
     theirs = {str(s.name) for s in plan.sequences if s.owner is not None and ids.get(s.owner[0]) in tables}
-    return [s for s in plan.steps if s.table in tables or (s.kind == "create_sequence" and s.object in theirs)]
+    bound = set(_hanging(plan, tables))
+
+    def own(step: model.Step) -> bool:
+        if step.kind == "rebind":
+            return int(step.detail["hanging"]) in bound
+        if step.kind == "set_aside_existing" and step.table is None:
+            held = plan.held[int(step.detail["held"])]
+            return held.kind == "sequence" and str(held.name) in theirs
+        return step.table in tables or (step.kind == "create_sequence" and step.object in theirs)
+
+    return [s for s in plan.steps if own(s)]
+
+
+def _hanging(plan: model.Plan, tables: Collection[str]) -> list[int]:
+    """Return which of the plan's dependants hang on the target's own tables that these replaced."""
+    held = {
+        plan.held[int(s.detail["held"])].name
+        for s in plan.steps
+        if s.kind == "set_aside_existing" and s.table in tables
+    }
+    return [n for n, h in enumerate(plan.hanging) if held & {name for name, _ in h.uses}]
 
 
 def again(plan: model.Plan, tables: Collection[str]) -> list[model.Step]:
@@ -100,6 +120,10 @@ def statements(
     result += engine.undo.forget_statistics(migration, "", made_here) if made_here else []
     for step in reversed(own_steps(plan, scope.tables)):
         result += steps.undo(plan, step, engine, migration, place)
+    # What hangs on one that stays as well is bound by its text, which names both.
+    made = {t.target.name: f"create_table:{t.id}" for t in mine}
+    for n in _hanging(plan, scope.tables):
+        result += steps_existing.put_back(plan, plan.hanging[n], engine, migration, place or "", made)
     return rollback.stops_first(engine, result)
 
 
@@ -122,28 +146,26 @@ def walk(
 ) -> Mapping[str, Any]:
     """Take the tables back, or find that it is done; returns what the ledger then says of it.
 
-    In one transaction where the engine can roll DDL back. Where it can't, each statement looks first whether it is
-    still to be done, and the ledger's line comes last: cut off anywhere, the same call goes on.
+    In one transaction where the engine can roll DDL back and bears it; see `rollback.together`. Each statement looks
+    first whether it is still to be done, and the ledger's line comes last: cut off anywhere, the same call goes on.
     """
-    whole = side.engine.capabilities.transactional_ddl
     due = statements(plan, side.engine, book.migration, evidence, scope)
     undone = [s.id for s in again(plan, scope.tables)]
     walked = rollback.Walked()
     with sides.told("target", side.name):
-        if not whole:
+        before = book.taken_back(session).get(scope.number)
+        if before is not None:
+            return before
+        if not side.engine.capabilities.transactional_ddl:
             rollback.settle_begun(plan, side, session, book)
             rollback.run_due(due, session, walked, say)
-        with base.transaction(session):
-            book.hold_epoch(session, epoch)
-            before = book.taken_back(session).get(scope.number)
-            if before is not None:
-                return before
-            made = {(kind, name) for _, kind, name, _ in book.objects(session)}
-            if whole:
-                rollback.run_due(due, session, walked, say)
+            due = []
+        made = {(kind, name) for _, kind, name, _ in book.objects(session)}
+
+        def end(done: Sequence[str]) -> None:
             facts = {
                 "tables": sorted(scope.tables),
-                "statements": walked.done,
+                "statements": [*walked.done, *done],
                 "kept": [[k, n.schema, n.name] for k, n in kept(plan, scope.tables) if (k, n) in made]
                 if rollback.keeps(plan, evidence)
                 else [],
@@ -151,5 +173,7 @@ def walk(
             book.take_back(session, undone)
             book.record_step(session, f"{ledger_attempts.TAKEN_BACK}{scope.number}", facts)
             crashpoints.reach("partial:commit:before")
+
+        rollback.together(due, side.engine, session, walked, say, lambda: book.hold_epoch(session, epoch), end)
         crashpoints.reach("partial:commit:after")
     return book.taken_back(session)[scope.number]

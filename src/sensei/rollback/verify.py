@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class Staying:
     tables: frozenset[catalog.TableName]
     sequences: frozenset[catalog.TableName]
     schemas: frozenset[str]
+    #: Where tables of the target's own are still away, or have rows of others: those of them that are back.
+    home: frozenset[catalog.TableName] | None = None
 
     @classmethod
     def of(cls, plan: model.Plan, book: ledger.Ledger, ends: Ends) -> Staying:
@@ -77,7 +80,21 @@ class Staying:
         def names(kind: str) -> frozenset[catalog.TableName]:
             return frozenset(name for _, of, name, _ in made if of == kind)
 
-        return cls(names("table"), names("sequence"), frozenset(n.name or n.schema for n in names("schema")))
+        there = {step for step, _, _, _ in made}
+        own = {h.name: h.name in names(h.kind) for h in plan.held}
+        own |= {t.target.name: f"merge:{t.id}" in there for t in plan.tables if t.append is not None}
+        home = frozenset(name for name, away in own.items() if not away) if any(own.values()) else None
+        return cls(names("table"), names("sequence"), frozenset(n.name or n.schema for n in names("schema")), home)
+
+    def concerns(self, difference: diff.Difference) -> bool:
+        """Tell whether a difference counts: while some of the target's own tables are away, only that of one at home.
+
+        A foreign key may well point at another that is away.
+        """
+        if self.home is None:
+            return True
+        of_one = any(re.search(rf"(?<![\w.]){re.escape(str(n))}(?!\w)", difference.about) for n in self.home)
+        return of_one and difference.kind != "foreign key"
 
     def out_of(self, found: base.Catalog) -> base.Catalog:
         """Return the catalog without it, and without what goes with its tables."""
@@ -227,7 +244,7 @@ def target_differences(
     now = fingerprint.of_target(ends.target, ends.target_session, plan.target_schemas, (staying or none).out_of)
     result: list[tuple[str, str]] = []
     for difference in diff.compare(before.target.facts, now.facts):
-        if difference.about.startswith("setting "):
+        if difference.about.startswith("setting ") or (staying and not staying.concerns(difference)):
             continue
         line = {"index": "indexes_restored", "sequence position": "sequences_reset"}.get(
             difference.kind, "target_cleaned"
@@ -235,7 +252,7 @@ def target_differences(
         result.append((line, f"target {difference}"))
     for name, (count, checksum) in before.target.contents.items():
         after = now.contents.get(name)
-        if after is None:
+        if after is None or (staying and staying.home is not None and name not in map(str, staying.home)):
             continue  # that the table is gone is said above
         if after[0] != count:
             result.append(("target_cleaned", f"target table {name}: had {count} rows, has {after[0]}"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sensei import config, errors, plan
+from sensei import catalog, config, errors, plan
 from sensei.config import home, loader
 from sensei.config import migration as configuration
+from sensei.engines import merging
 from sensei.journal import migrations
 from sensei.plan import model
 from sensei.rollback import partial, verify
@@ -27,7 +28,7 @@ def is_amended(loaded: desks.Loaded) -> bool:
 
 def refuse_config(loaded: desks.Loaded, given: Path | None) -> None:
     """Raise WorldChanged where the configuration is no longer the one that was planned on, and may not be another."""
-    original = Path(str(loaded.row.plan.get("path", "")))
+    original = Path(str(loaded.beside.get("path", "")))
     path = given or (original if original.is_file() else None)
     if path is None:
         return
@@ -52,7 +53,7 @@ def refuse_config(loaded: desks.Loaded, given: Path | None) -> None:
 
 
 def _load(loaded: desks.Loaded, path: Path) -> loader.Loaded:
-    return config.load(path, loaded.row.plan.get("environment"), yes=True)
+    return config.load(path, loaded.beside.get("environment"), yes=True)
 
 
 def amend(desk: desks.Desk, loaded: desks.Loaded, path: Path) -> bool:
@@ -80,7 +81,7 @@ def amend(desk: desks.Desk, loaded: desks.Loaded, path: Path) -> bool:
         token=old.token,
     )
     row = {
-        **loaded.row.plan,
+        **loaded.beside,
         "plan": amended.to_json(),
         "config": create.plain(new.config),
         "path": str(path.resolve()),
@@ -154,10 +155,29 @@ def _plan(
         found = create.look_at_source(source, reading, asked, identity)
         # Tables that stay were not there when the plan was made, and what it says of them must come out the same.
         ends = verify.Ends(source, reading, target, writing)
-        there = verify.Staying.of(loaded.plan, loaded.book(), ends).out_of(
+        staying = verify.Staying.of(loaded.plan, loaded.book(), ends)
+        there = staying.out_of(
             target.engine.introspect.catalog(writing, None, plan.target_schemas(asked, found.catalog))
         )
-        return plan.make(asked, found, plan.Found(target.engine, loaded.plan.target_identity, there))
+        look = create.looker_to_add(target, writing)
+
+        def look_to_add(tables: Sequence[catalog.TableName]) -> Mapping[catalog.TableName, merging.Addable]:
+            return {
+                name: dataclasses.replace(one, incoming=tuple(i for i in one.incoming if i.table not in staying.tables))
+                for name, one in (look(tables) if look else {}).items()
+            }
+
+        return plan.make(
+            asked,
+            found,
+            plan.Found(
+                target.engine,
+                loaded.plan.target_identity,
+                there,
+                look_to_add=look_to_add if look else None,
+                amends=loaded.plan,
+            ),
+        )
 
 
 def _refuse_other_plans(loaded: desks.Loaded, made: model.Plan, away: Collection[str]) -> None:
@@ -187,5 +207,5 @@ def _refuse_other_plans(loaded: desks.Loaded, made: model.Plan, away: Collection
 
 def _lasting(table: model.TablePlan) -> model.TablePlan:
     """Return a table's plan without what changes with every write."""
-    source = dataclasses.replace(table.source, rows_estimate=0, bytes_estimate=0)
-    return dataclasses.replace(table, source=source, rows=0)
+    source, target = (dataclasses.replace(t, rows_estimate=0, bytes_estimate=0) for t in (table.source, table.target))
+    return dataclasses.replace(table, source=source, target=target, rows=0)

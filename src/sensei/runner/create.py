@@ -74,7 +74,7 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
             to_identity,
             there,
             look=_looker(target, writing),
-            look_to_add=_looker_to_add(target, writing),
+            look_to_add=looker_to_add(target, writing),
             notes=notes,
         )
         made = plan.make(asked, found, other)
@@ -107,7 +107,8 @@ def _looker(target: sides.Side, session: base.Session) -> existing.Look | None:
     return look_into
 
 
-def _looker_to_add(target: sides.Side, session: base.Session) -> append.Look | None:
+def looker_to_add(target: sides.Side, session: base.Session) -> append.Look | None:
+    """Return what answers the plan's questions about tables that rows are to be added to."""
     merge = target.engine.merge
     if merge is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Callable
@@ -75,13 +76,33 @@ def open_desk(screen: Screen | None = None) -> Desk:
 
 
 class Loaded:
-    """One migration, read from the store."""
+    """One migration, read from the store; its plan, megabytes for thousands of tables, when it is first asked for."""
 
     def __init__(self, desk: Desk, row: migrations.Migration) -> None:
         self.desk, self.row = desk, row
         self.id = row.id
-        self.config = configuration.MigrationConfig.model_validate_json(json.dumps(row.plan["config"]))
-        self.plan = model.Plan.from_json(row.plan["plan"])
+
+    @property
+    def config(self) -> configuration.MigrationConfig:
+        """What the operator asked for."""
+        return self._read[0]
+
+    @property
+    def plan(self) -> model.Plan:
+        """The plan as it is now."""
+        return self._read[1]
+
+    @property
+    def beside(self) -> dict[str, Any]:
+        """What is stored beside the plan: the configuration as data, its path, the environment."""
+        return self._read[2]
+
+    @functools.cached_property
+    def _read(self) -> tuple[configuration.MigrationConfig, model.Plan, dict[str, Any]]:
+        # As data the plan takes several times what it takes as objects: it is not kept.
+        data = self.row.plan
+        made = model.Plan.from_json(data.pop("plan"))
+        return configuration.MigrationConfig.model_validate_json(json.dumps(data["config"])), made, data
 
     @property
     def status(self) -> states.State:

@@ -257,7 +257,7 @@ class _Run:
         begun = self._state(step.id) is StepState.DONE
         if not begun:
             self._begin({step.id: {"object": step.object}})
-        plan_text = ledger.as_json({"plan": self.plan.to_json(), "config": self.loaded.row.plan["config"]})
+        plan_text = ledger.as_json({"plan": self.plan.to_json(), "config": self.loaded.beside["config"]})
 
         def write() -> dict[str, Any]:
             with sides.told("target", self.target.name):

@@ -217,9 +217,8 @@ def _begin(
     scope = sorted({*asked, *more})
     made = set()
     if book is not None:
-        rollback.refuse_dependents(
-            loaded.plan, [t for t in loaded.plan.tables if t.id in set(scope)], target, session, book
-        )
+        mine = [t for t in loaded.plan.tables if t.id in set(scope)]
+        rollback.refuse_dependents(loaded.plan, mine, target, session, book)
         made = {(kind, name) for _, kind, name, _ in book.objects(session)}
     keep = rollback.keeps(loaded.plan, loaded.config.options.evidence)
     one = taken.Taken(
@@ -276,9 +275,8 @@ def dry_run(desk: desks.Desk, migration: str, request: Request) -> tuple[dict[st
         else:
             more = _along(loaded, target, session, asked)
             scope = partial.Scope(taken.next_number(found), frozenset({*asked, *more}))
-        rollback.refuse_dependents(
-            loaded.plan, [t for t in loaded.plan.tables if t.id in scope.tables], target, session, book
-        )
+        mine = [t for t in loaded.plan.tables if t.id in scope.tables]
+        rollback.refuse_dependents(loaded.plan, mine, target, session, book)
         due = partial.statements(loaded.plan, target.engine, loaded.id, loaded.config.options.evidence, scope)
         walked = rollback.Walked()
         rollback.run_due(due, session, walked, lambda text: None, dry_run=True)

@@ -18,9 +18,10 @@ def due(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
     return [e for e in desk.store.evidence(row.id) if not e["purged_at"]]
 
 
-def _whole(engine: base.Engine, session: base.Session) -> contextlib.AbstractContextManager[object]:
-    """Drop all or nothing where the engine can; elsewhere a purge that is cut off is done again."""
-    return base.transaction(session) if engine.capabilities.transactional_ddl else contextlib.nullcontext()
+def _whole(engine: base.Engine, session: base.Session, number: int) -> contextlib.AbstractContextManager[object]:
+    """Drop all or nothing where one transaction bears it; elsewhere a purge that is cut off is done again."""
+    bears = engine.capabilities.locking_together is None or number <= engine.capabilities.locking_together
+    return base.transaction(session) if engine.capabilities.transactional_ddl and bears else contextlib.nullcontext()
 
 
 def purge(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
@@ -33,7 +34,7 @@ def purge(desk: desks.Desk, migration: str) -> list[dict[str, Any]]:
     tables = [e for e in items if e.get("kind") != "parquet"]
     if tables:
         _, target = loaded.sides()
-        with target.session("sensei purge") as session, _whole(target.engine, session):
+        with target.session("sensei purge") as session, _whole(target.engine, session, len(tables)):
             if not loaded.book().exists(session):
                 raise errors.WorldChanged(f"target {target.name} has no ledger of {loaded.id}")
             found = taken.taken(loaded)

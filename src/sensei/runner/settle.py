@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sensei import errors
 from sensei.engines import ledger
-from sensei.plan import model, steps_context
+from sensei.plan import model, steps_append, steps_context
 from sensei.rollback import verify
 from sensei.runner import desk as desks
 from sensei.runner import pairs, taken
@@ -77,6 +77,12 @@ def _differences(
     """Return table -> what differs, of those tables of which something was copied."""
     found: dict[str, list[str]] = {}
     there = {p.id: p for p in pairs.pairs(loaded, ctx.book, ctx.target_session) if p.copied}
+    merged = ctx.book.steps(ctx.target_session)
+    for table in others:
+        # Rows that were not brought into a table of the target's own yet are in their stage, and alone there.
+        if table.append is not None and table.id in there and f"merge:{table.id}" not in merged:
+            stage = steps_append.stage_name(table, ctx.target.engine, loaded.id)
+            there[table.id] = dataclasses.replace(there[table.id], target=stage, shared=False)
     made = {step: identity for step, _, _, identity in ctx.book.objects(ctx.target_session)}
     for table in others:
         step = f"create_table:{table.id}"

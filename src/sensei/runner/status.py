@@ -26,8 +26,7 @@ def status(desk: desks.Desk, migration: str, detailed: bool = False) -> dict[str
     kept = desk.store.progress(row.id) or {}
     lease = desk.store.lease(row.id)
     failure = _last_failure(desk, row) if row.status is State.FAILED else None
-    plan_tables = row.plan["plan"]["tables"]
-    tables = kept.get("tables") or [_untouched(t) for t in plan_tables]
+    tables = kept.get("tables") or [_untouched(t) for t in row.plan["plan"]["tables"]]
     if row.status is State.ROLLED_BACK:
         tables = [{**t, "status": str(states.TableState.ROLLED_BACK)} for t in tables]
     total = sum(t["rows_total"] for t in tables)
@@ -103,8 +102,8 @@ def _untouched(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _last_failure(desk: desks.Desk, row: rows.Migration) -> dict[str, Any] | None:
-    for event in reversed(desk.store.events(row.id)):
-        if event.kind == rows.TRANSITION and event.payload.get("code"):
+    for event in reversed(desk.store.events(row.id, kinds=(rows.TRANSITION,))):
+        if event.payload.get("code"):
             return {k: event.payload[k] for k in ("code", "message", "exit_code") if k in event.payload}
     return None
 

@@ -103,10 +103,16 @@ def away(loaded: desks.Loaded, found: Sequence[Taken]) -> set[str]:
     journaled = loaded.desk.store.steps(loaded.id)
 
     def gone(table: str) -> bool:
-        record = journaled.get(f"create_table:{table}")
+        record = journaled.get(_first_step(loaded, table))
         return record is None or record.state is StepState.UNDONE
 
     return {table for one in found for table in one.tables if gone(table)}
+
+
+def _first_step(loaded: desks.Loaded, table: str) -> str:
+    """Return the step that a table begins with: one that rows are added to is there already."""
+    kind = "create_table" if loaded.plan.table(table).append is None else "create_stage"
+    return f"{kind}:{table}"
 
 
 def journal(loaded: desks.Loaded, one: Taken, facts: Mapping[str, Any], *, steps: bool = True) -> None:
@@ -161,6 +167,6 @@ def recover(loaded: desks.Loaded, found: Mapping[int, Mapping[str, Any]], done: 
         journal(loaded, one, {"kept": facts["kept"]}, steps=False)
     if found and not any(one.settled for one in taken(loaded)):
         tables = {table for facts in found.values() for table in facts["tables"]}
-        if all(f"create_table:{table}" in done for table in tables):
+        if all(_first_step(loaded, table) in done for table in tables):
             # A resume had taken them up again, and had settled before.
             store.append(loaded.id, SETTLED, {"tables": sorted(tables)}, loaded.desk.actor)

@@ -178,7 +178,7 @@ def _scope(
     target: Any,
 ) -> scope.Scope:
     shown = verdicts.Progress(desk, loaded, number.number, {p.id: p.rows for p in found})
-    path = loaded.row.plan.get("path") or ""
+    path = loaded.beside.get("path") or ""
     memory = home.private_file(verdicts.memory(loaded.id, number.number))
     return scope.Scope(
         loaded.id,

@@ -57,12 +57,17 @@ class Run:
 def runs(desk: desks.Desk, migration: str) -> list[Run]:
     """Return the runs of a migration, the oldest first."""
     found: dict[int, Run] = {}
-    for event in desk.store.events(migration):
+    begun: dict[int, int] = {}
+    # Sensei itself changed the target: what was found before is then no longer of it. A `resume` alone does not: a
+    # validation that a lost server cut off goes on after it.
+    changed = desk.store.last_of(migration, ("step_", "repair_"))
+    for event in desk.store.events(migration, kinds=(migrations.TRANSITION, BEGUN, FINISHED)):
         payload = event.payload
         if event.kind == BEGUN:
             number = payload["number"]
             mark = str(payload.get("target_mark", ""))
             found[number] = Run(number, payload["type"], events.to_text(event.at), mark=mark)
+            begun[number] = event.seq
         elif event.kind == FINISHED:
             found[payload["number"]] = dataclasses.replace(
                 found[payload["number"]],
@@ -72,18 +77,9 @@ def runs(desk: desks.Desk, migration: str) -> list[Run]:
                 failures=payload["failures"],
                 perspectives=payload["perspectives"],
             )
-        elif _changes_target(event):
-            found = {n: dataclasses.replace(r, void=True) for n, r in found.items()}
-    return list(found.values())
-
-
-def _changes_target(event: events.Event) -> bool:
-    """Tell whether Sensei itself changed the target: what was found before is then no longer of it.
-
-    A `resume` alone does not: a validation that a lost server cut off goes on after it.
-    """
-    taken_back = event.kind == migrations.TRANSITION and event.payload.get("to") == State.ROLLING_BACK.value
-    return taken_back or event.kind.startswith(("step_", "repair_"))
+        elif payload.get("to") == State.ROLLING_BACK.value:
+            changed = max(changed, event.seq)
+    return [dataclasses.replace(run, void=begun[number] < changed) for number, run in found.items()]
 
 
 def place(migration: str, number: int) -> Path:

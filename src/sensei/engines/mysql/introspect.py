@@ -100,7 +100,7 @@ class Introspect:
         identity = session.rows(f"SELECT {queries.identity(schema, table)}")[0][0]
         return None if identity is None else str(identity)
 
-    def dependents(self, session: base.Session, tables: Sequence[base.TableName]) -> list[str]:
+    def dependents(self, session: base.Session, tables: Sequence[base.TableName], own: Sequence[str] = ()) -> list[str]:
         """Name foreign keys of other tables, in any database, views that name a table, and triggers on one."""
         moved = {(t.schema, t.name) for t in tables}
         schemas = sorted({t.schema for t in tables})

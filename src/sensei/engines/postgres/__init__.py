@@ -20,6 +20,7 @@ def engine() -> base.Engine:
             loads=(base.Form.BINARY, base.Form.TEXT),
             max_identifier_bytes=ddl.MAX_NAME,
             case_sensitive_names=True,
+            locking_together=undo.TOGETHER,
         ),
         connect=session.connect,
         introspect=introspect.Introspect(),

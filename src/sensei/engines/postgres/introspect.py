@@ -91,9 +91,9 @@ class Introspect:
             )
         return str(found[0][0]) if found else None
 
-    def dependents(self, session: base.Session, tables: Sequence[base.TableName]) -> list[str]:
+    def dependents(self, session: base.Session, tables: Sequence[base.TableName], own: Sequence[str] = ()) -> list[str]:
         found = _oids(session, tables)
-        return [str(r[0]) for r in session.rows(queries.DEPENDENTS, [list(found.values())])]
+        return [str(r[0]) for r in session.rows(queries.DEPENDENTS, [list(found.values()), list(map(int, own))])]
 
 
 def _version(found: base.Session) -> int:

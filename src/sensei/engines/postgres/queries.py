@@ -164,24 +164,25 @@ DEPENDENTS = """
 WITH own AS (SELECT unnest(?::oid[]) AS oid),
 parts AS (SELECT oid FROM own UNION
           SELECT t.relid FROM own JOIN pg_class c ON c.oid = own.oid AND c.relkind = 'p',
-          LATERAL pg_partition_tree(own.oid) t WHERE t.relid IS NOT NULL)
+          LATERAL pg_partition_tree(own.oid) t WHERE t.relid IS NOT NULL),
+inside AS (SELECT oid FROM parts UNION SELECT unnest(?::oid[]))
 SELECT DISTINCT w FROM (
   SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' ELSE 'rule of table ' END
          || c.oid::regclass::text AS w
   FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
   JOIN pg_class c ON c.oid = r.ev_class
   WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM parts)
-    AND c.oid NOT IN (SELECT oid FROM parts)
+    AND c.oid NOT IN (SELECT oid FROM inside)
   UNION ALL
   SELECT 'foreign key ' || quote_ident(k.conname) || ' of table ' || k.conrelid::regclass::text
   FROM pg_constraint k
-  WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM parts) AND k.conrelid NOT IN (SELECT oid FROM parts)
+  WHERE k.contype = 'f' AND k.confrelid IN (SELECT oid FROM parts) AND k.conrelid NOT IN (SELECT oid FROM inside)
     AND k.conparentid = 0
   UNION ALL
   SELECT 'policy ' || quote_ident(p.polname) || ' of table ' || p.polrelid::regclass::text
   FROM pg_depend d JOIN pg_policy p ON d.classid = 'pg_policy'::regclass AND p.oid = d.objid
   WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN (SELECT oid FROM parts)
-    AND p.polrelid NOT IN (SELECT oid FROM parts)
+    AND p.polrelid NOT IN (SELECT oid FROM inside)
   UNION ALL
   SELECT CASE f.prokind WHEN 'p' THEN 'procedure ' ELSE 'function ' END || f.oid::regprocedure::text
   FROM pg_depend d JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND f.oid = d.objid
@@ -193,11 +194,11 @@ SELECT DISTINCT w FROM (
   FROM pg_publication_rel r JOIN pg_publication b ON b.oid = r.prpubid WHERE r.prrelid IN (SELECT oid FROM parts)
   UNION ALL
   SELECT 'child table ' || h.inhrelid::regclass::text
-  FROM pg_inherits h WHERE h.inhparent IN (SELECT oid FROM parts) AND h.inhrelid NOT IN (SELECT oid FROM parts)
+  FROM pg_inherits h WHERE h.inhparent IN (SELECT oid FROM parts) AND h.inhrelid NOT IN (SELECT oid FROM inside)
   UNION ALL
   SELECT 'column ' || quote_ident(a.attname) || ' of ' || a.attrelid::regclass::text || ' uses its row type'
   FROM pg_type t JOIN pg_attribute a ON a.atttypid IN (t.oid, t.typarray) AND NOT a.attisdropped
-  WHERE t.typrelid IN (SELECT oid FROM parts) AND a.attrelid NOT IN (SELECT oid FROM parts)
+  WHERE t.typrelid IN (SELECT oid FROM parts) AND a.attrelid NOT IN (SELECT oid FROM inside)
   UNION ALL
   SELECT 'default of ' || ad.adrelid::regclass::text || ' uses a sequence that '
          || own_seq.refobjid::regclass::text || ' owns'
@@ -207,6 +208,6 @@ SELECT DISTINCT w FROM (
   JOIN pg_attrdef ad ON ad.oid = d.objid
   WHERE own_seq.classid = 'pg_class'::regclass AND own_seq.refclassid = 'pg_class'::regclass
     AND own_seq.deptype IN ('a', 'i') AND own_seq.refobjsubid > 0
-    AND own_seq.refobjid IN (SELECT oid FROM parts) AND ad.adrelid NOT IN (SELECT oid FROM parts)
+    AND own_seq.refobjid IN (SELECT oid FROM parts) AND ad.adrelid NOT IN (SELECT oid FROM inside)
 ) x ORDER BY w
 """

@@ -132,6 +132,18 @@ def _translate(exc: BaseException, committing: bool) -> errors.SenseiError:
             sqlstate=state,
         )
     diag = getattr(exc, "diag", None)
+    if state == "2BP01":
+        return errors.Refused(
+            getattr(diag, "message_detail", None) or getattr(diag, "message_primary", None) or text,
+            hint="drop what hangs on it, or move it off; then give the same command again",
+            sqlstate=state,
+        )
+    if state == "53200":
+        return errors.OutOfMemory(
+            f"the server has no memory left for this transaction: {text}",
+            hint="raise max_locks_per_transaction, or end what else holds locks; then give the same command again",
+            sqlstate=state,
+        )
     details = {
         key: value
         for key in ("schema_name", "table_name", "column_name", "constraint_name", "context")

@@ -11,6 +11,9 @@ from sensei.engines import base
 from sensei.engines.postgres import ddl
 
 _LEDGER = '"sensei_"'
+#: Statements in one transaction. Each table that is dropped takes some ten to thirty locks, which are kept to the end
+#: of the transaction, and by default all sessions of a server share 6,400.
+TOGETHER = 200
 _KINDS = {"table": "'r', 'p', 'f'", "sequence": "'S'"}
 
 
@@ -144,10 +147,15 @@ class Undo:
         # Of tables that shared a name, all but the first that came were renamed: only the server knows which.
         shared = [n for n in names if times[n.name] > 1]
         there = dict.fromkeys([*times, *map(fresh, shared)])
-        tables = ", ".join(ddl.qualified(catalog.TableName(evidence, n)) for n in there)
-        # All in one statement, as they may point at each other; RESTRICT keeps what others hung on them. Some may
-        # never have come to be, and a purge that was cut off may have dropped them already.
-        return [*([f"DROP TABLE IF EXISTS {tables}"] if names else []), f"DROP SCHEMA IF EXISTS {ddl.quote(evidence)}"]
+        # RESTRICT keeps what others hung on them. Some may never have come to be, and a purge that was cut off may have
+        # dropped them already. They may point at each other: few go in one statement, of many the keys go before.
+        slices = [list(there)[at : at + TOGETHER] for at in range(0, len(there), TOGETHER)]
+        freed = [_refuse_bound(evidence), *(_free(evidence, some) for some in slices)] if len(slices) > 1 else []
+        gone = [
+            "DROP TABLE IF EXISTS " + ", ".join(ddl.qualified(catalog.TableName(evidence, n)) for n in some)
+            for some in slices
+        ]
+        return [*(f"DO {ddl.dollar(block)}" for block in freed), *gone, f"DROP SCHEMA IF EXISTS {ddl.quote(evidence)}"]
 
     def script(
         self, migration: str, token: str, head: Sequence[str], body: Sequence[base.Guarded], tail: Sequence[str]
@@ -179,18 +187,71 @@ class Undo:
             "SET client_encoding = 'UTF8';",
             "SET standard_conforming_strings = on;",
             "SET client_min_messages = notice;",
-            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;",
-            "SET LOCAL search_path = pg_catalog, pg_temp;",
-            "SET LOCAL lock_timeout = '30s';",
-            "SET LOCAL statement_timeout = 0;",
-            "",
+            *_BEGIN,
             f"DO {ddl.dollar(guard)};",
             "",
         ]
-        for guarded in [*body, mark]:
+        whole = len(body) <= TOGETHER
+        # What can't be done is found before the first of several transactions.
+        first = [] if whole else [g for g in body if g.stops]
+        for number, guarded in enumerate([*first, *body, mark], 1):
             lines += [*_comments([guarded.says]), f"DO {ddl.dollar(_conditional(guarded))};", ""]
+            if not whole and number % TOGETHER == 0:
+                lines += ["COMMIT;", *_BEGIN, f"DO {ddl.dollar(_alone(migration))};", ""]
         lines += ["COMMIT;", *_comments(tail)]
         return "\n".join(lines) + "\n"
+
+
+_BEGIN = (
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;",
+    "SET LOCAL search_path = pg_catalog, pg_temp;",
+    "SET LOCAL lock_timeout = '30s';",
+    "SET LOCAL statement_timeout = 0;",
+    "",
+)
+
+
+def _alone(migration: str) -> str:
+    """Write a block that lets no other rollback go on until this transaction has ended."""
+    return f"BEGIN\n  PERFORM 1 FROM {_LEDGER}.migrations m WHERE m.id = {_lit(migration)} FOR UPDATE;\nEND"
+
+
+def _refuse_bound(evidence: str) -> str:
+    """Write a block that fails where something hangs on evidence: dropping it in parts would find that half-way."""
+    place = f"n.nspname = {_lit(evidence)}"
+    hanging = (
+        "SELECT 'foreign key ' || quote_ident(k.conname) || ' of table ' || k.conrelid::regclass::text AS w"
+        " FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class p ON p.oid = k.confrelid"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace JOIN pg_catalog.pg_class c ON c.oid = k.conrelid"
+        f" WHERE k.contype = 'f' AND k.conparentid = 0 AND {place} AND c.relnamespace <> p.relnamespace"
+        " UNION ALL SELECT DISTINCT CASE v.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view '"
+        " ELSE 'rule of table ' END || v.oid::regclass::text"
+        " FROM pg_catalog.pg_class t JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace"
+        " JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = t.oid"
+        " AND d.classid = 'pg_catalog.pg_rewrite'::regclass JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
+        f" JOIN pg_catalog.pg_class v ON v.oid = r.ev_class WHERE {place} AND v.oid <> t.oid"
+    )
+    return (
+        "DECLARE found text; BEGIN"
+        f" SELECT string_agg(w, ', ' ORDER BY w) INTO found FROM (SELECT w FROM ({hanging}) a LIMIT 20) b;"
+        " IF found IS NOT NULL THEN RAISE EXCEPTION USING ERRCODE = 'dependent_objects_still_exist',"
+        f" MESSAGE = {_lit(f'these hang on {evidence}, nothing was dropped: ')} || found; END IF; END"
+    )
+
+
+def _free(evidence: str, names: Sequence[str]) -> str:
+    """Write a block that drops the foreign keys of tables in an evidence schema; whatever lies there was set aside."""
+    listed = ", ".join(map(_lit, names))
+    keys = (
+        "SELECT k.conrelid, k.conname FROM pg_catalog.pg_constraint k"
+        " JOIN pg_catalog.pg_class c ON c.oid = k.conrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE k.contype = 'f' AND k.conparentid = 0 AND n.nspname = {_lit(evidence)} AND c.relname IN ({listed})"
+    )
+    return (
+        f"DECLARE r record; BEGIN FOR r IN {keys} LOOP"
+        " EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', r.conrelid::regclass, r.conname);"
+        " END LOOP; END"
+    )
 
 
 def _move_table(name: catalog.TableName, evidence: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from sensei import catalog
 from sensei.catalog import types
 from sensei.engines import base
-from sensei.engines.sqlite import names, parse_table
+from sensei.engines.sqlite import declared, names, parse_table
 from sensei.engines.sqlite.render import EXACT_DIGITS
 
 Kind = types.Kind
@@ -64,8 +64,15 @@ class DDL:
         return types.Mapped(native, Verdict.WIDENING if reason else Verdict.EXACT, Verdict.EXACT, reason)
 
     def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> base.Fitted:
-        """Return nothing: keys and rows may be of any size, and foreign keys between any types."""
-        return base.Fitted()
+        """Return what a key becomes that is the table's rowid; all else may be of any size and type."""
+        alias = _rowid_alias(table)
+        if alias is None or alias.native.upper() == "INTEGER":
+            numbered = [c.name for c in table.columns if c.identity is not None and c is not alias]
+            return base.Fitted(
+                notes=tuple(f"{name} does not number itself on SQLite: only a table's rowid does" for name in numbered)
+            )
+        exact, reason = types.Verdict.EXACT, "as the key it is the table's rowid, which is always INTEGER"
+        return base.Fitted(types={alias.name: types.Mapped("INTEGER", exact, exact, reason)})
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         """Return the default's SQL, or None where SQLite can't say it."""
@@ -205,6 +212,8 @@ def _rowid_alias(table: catalog.Table) -> catalog.Column | None:
         return None
     column = table.column(table.primary.columns[0])
     if column.type.kind is not Kind.INTEGER or column.generated is not None:
+        return None
+    if declared.affinity(column.native) != "integer":  # numbers beyond SQLite's own are stored as text
         return None
     # Another SQLite's INT PRIMARY KEY is not its rowid, and stays so.
     if column.type.native and names.fold(column.type.native) != "integer":

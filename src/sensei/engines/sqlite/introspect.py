@@ -151,7 +151,7 @@ class Introspect:
         )
         return str(found[0][0]) if found else None
 
-    def dependents(self, session: base.Session, tables: Sequence[TableName]) -> list[str]:
+    def dependents(self, session: base.Session, tables: Sequence[TableName], own: Sequence[str] = ()) -> list[str]:
         """Name the views, triggers and other tables' foreign keys that mention one of these tables."""
         return dependents.dependents(session, tables)
 
