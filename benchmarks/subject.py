@@ -99,6 +99,10 @@ class Sensei:
         """Take the last move back in full; raises measure.Failed."""
         return self._run("migrations", "rollback", self._id, "--full", "--yes", "--json")
 
+    def ask(self, command: str) -> measure.Cost:
+        """Let a command tell of the last migration: plan, status."""
+        return self._run("migrations", command, self._id, "--json")
+
     def _run(self, *words: str) -> measure.Cost:
         # What a failing command answers with --json is its explanation, so that it goes into the log too.
         log = self.folder / "sensei.log"
