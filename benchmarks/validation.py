@@ -25,11 +25,16 @@ SOURCE = "bench_source"
 TARGETS = {pair: f"bench_checked_{pair.partition('-')[0]}" for pair in PAIRS}
 #: Ten rows all over the table, each changed in another column's last place.
 DAMAGE = """
-UPDATE lineitem SET l_comment = l_comment || ' ' WHERE ctid = ANY (ARRAY(
-  SELECT ctid FROM (SELECT ctid, row_number() OVER () AS n, count(*) OVER () AS c FROM lineitem) s
-  WHERE n % (c / 10) = c / 20 LIMIT 10))
+CREATE TABLE damaged AS SELECT l_orderkey AS k, l_linenumber AS n FROM (
+  SELECT l_orderkey, l_linenumber, row_number() OVER () AS n, count(*) OVER () AS c FROM lineitem) s
+  WHERE n % (c / 10) = c / 20 LIMIT 10;
+UPDATE lineitem SET l_comment = l_comment || ' ' FROM damaged WHERE l_orderkey = k AND l_linenumber = n
 """
-MENDED = "UPDATE lineitem SET l_comment = rtrim(l_comment) WHERE l_comment LIKE '% '"
+#: Of these rows alone: others may end with a blank of their own.
+MENDED = """
+UPDATE lineitem SET l_comment = left(l_comment, -1) FROM damaged WHERE l_orderkey = k AND l_linenumber = n;
+DROP TABLE damaged
+"""
 
 
 def arguments() -> argparse.Namespace:

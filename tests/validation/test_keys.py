@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ import comparing
 import ends
 import fix_sensei
 import moves
+from sensei.validation import unit
 
 SOURCE = """
 CREATE TABLE numbers (a INTEGER NOT NULL, b INTEGER NOT NULL, v TEXT, PRIMARY KEY (a, b));
@@ -45,3 +48,39 @@ def test_rows_in_quarantine_are_no_differences_and_the_others_are_all_compared(
         assert (found["numbers"].missing, found["numbers"].extra, found["numbers"].different) == (0, 0, 1)
         assert found["numbers"].quarantined == held_back["numbers"]
         assert found["emptied"].extra == 1
+
+
+def test_of_a_block_that_differs_only_the_parts_that_do_are_read(
+    sensei: fix_sensei.Sensei, tmp_path: Path, maker: ends.Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "source.db", maker("postgres")()
+    ends.run(
+        source,
+        "CREATE TABLE many (a INTEGER NOT NULL, b INTEGER NOT NULL, v TEXT, PRIMARY KEY (a, b));"
+        " WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+        " INSERT INTO many SELECT i / 3, i, 'row ' || i FROM n",
+    )
+    move = moves.plan_move(sensei, source, target)
+    move.start()
+    # Rows changed, lost and added: at both ends, between two parts, and more behind the last than a part has.
+    ends.run(
+        target,
+        "UPDATE many SET v = 'changed' WHERE b IN (1, 9000, 20000); DELETE FROM many WHERE b IN (2, 10000, 10001);"
+        " INSERT INTO many SELECT 7000, i, 'added' FROM generate_series(30001, 30900) i;"
+        " INSERT INTO many VALUES (-1, 0, 'before')",
+    )
+    read: list[bytes] = []
+    lines = unit.Sides.lines
+
+    def counted(*of: Any) -> Iterator[bytes]:
+        for line in lines(*of):
+            read.append(line)
+            yield line
+
+    monkeypatch.setattr(unit.Sides, "lines", counted)
+    for rows in (20_001, 7_000, 999):
+        read.clear()
+        (found,) = comparing.compare(move, block_rows=rows).values()
+        assert (found.missing, found.extra, found.different) == (3, 901, 3)
+        assert (found.rows_source, found.rows_target, found.rows_compared) == (20_000, 20_898, 20_000)
+        assert len(read) < 13_000, "of 40,898 rows"

@@ -392,10 +392,11 @@ class Digests(Protocol):
     def span(self, session: Session, table: TableName, key: ChunkKey) -> tuple[int, int] | None:
         """Return the lowest and the highest value of the key's first column; None of no rows, or no numbers."""
 
-    def block(self, session: Session, spec: ReadSpec, form: Form, limit: int) -> Digest:
+    def block(self, session: Session, spec: ReadSpec, form: Form, limit: int, last: bool = True) -> Digest:
         """Sum up the first rows of a range in key order, at most `limit`.
 
-        `last` may hold what is no number where the engine does not enforce types.
+        `last` False: nobody will look at the digest's last key, and an engine that pays for it need not tell it.
+        The last key may hold what is no number where the engine does not enforce types.
         """
 
     def buckets(

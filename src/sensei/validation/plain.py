@@ -25,7 +25,9 @@ class Digests:
         """Return nothing: a table is then one piece."""
         return None
 
-    def block(self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int) -> base.Digest:
+    def block(
+        self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
+    ) -> base.Digest:
         """Sum up the first rows of a range."""
         end = self._rows.boundary(session, spec.table, spec.key, spec.lower, limit)
         if end is not None and spec.upper is not None and _after(end, spec.upper):
@@ -33,9 +35,9 @@ class Digests:
         read = base.ReadSpec(spec.table, spec.columns, spec.key, spec.lower, end if end is not None else spec.upper)
         digest, rows, size = hashlib.md5(), 0, 0
         for line in _lines(self._rows, session, read, form):
-            last = _line(line, spec)
-            digest.update((digestline.ROW if rows else b"") + last)
-            rows, size = rows + 1, size + len(last)
+            one = _line(line, spec)
+            digest.update((digestline.ROW if rows else b"") + one)
+            rows, size = rows + 1, size + len(one)
         if not rows:
             return base.Digest(0, "")
         # The range may have had fewer rows than the limit before its own end, and then that is where it ends.

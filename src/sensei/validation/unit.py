@@ -108,7 +108,8 @@ class _Sides:
 
         def act() -> base.Digest:
             with sides.told(self.ends[at].role.value, self.ends[at].name):
-                return self.digests[at].block(self.sessions[at], spec, self.form, limit)
+                # Where a range ends is for the source to say.
+                return self.digests[at].block(self.sessions[at], spec, self.form, limit, last=at == 0)
 
         return self.threads[at].submit(act)
 
@@ -180,14 +181,50 @@ def _ordered(both: _Sides, unit: Unit) -> rowset.Tally:
 
 def _in_blocks(both: _Sides, unit: Unit, limit: int) -> rowset.Tally:
     comparer = rowset.Comparer(unit.pair, unit.tolerance, unit.samples, unit.collect)
-    tally = comparer.tally
-    lower, done = unit.lower, 0
+    for one in _grouped(_differing(both, comparer.tally, unit, unit.lower, unit.upper, limit, unit.blocks)):
+        finer = limit // _FINER
+        if one.blocks <= _BISECTED and finer >= _FEWEST:
+            # Looking at a row costs ten times what summing it up does: only the part of the block that differs is read.
+            parts = _differing(both, comparer.tally, unit, one.lower, one.upper, finer, None)
+            for part in _grouped(parts):
+                _look_closer(both, comparer, part.lower, part.upper, few=part.blocks == 1 and part.few)
+        else:
+            _look_closer(both, comparer, one.lower, one.upper, few=one.blocks == 1 and one.few)
+    return comparer.tally
+
+
+#: Into about so many parts a block that differs is cut, where these still have so many rows.
+_FINER, _FEWEST = 25, 200
+#: Where more blocks than this follow on each other, most of their rows may differ: they are read at once.
+_BISECTED = 3
+
+
+@dataclass(frozen=True)
+class _Range:
+    """A range of keys in which something differs."""
+
+    lower: base.KeyValue | None
+    upper: base.KeyValue | None
+    few: bool  #: both sides' rows can be held
+    blocks: int = 1  #: that follow on each other
+
+
+def _differing(
+    both: _Sides,
+    tally: rowset.Tally,
+    unit: Unit,
+    lower: base.KeyValue | None,
+    upper: base.KeyValue | None,
+    limit: int,
+    blocks: int | None,
+) -> list[_Range]:
+    """Sum up a range in blocks of so many rows, count what is equal, and return the blocks that are not."""
+    done = 0
     waiting: collections.deque[
         tuple[base.KeyValue | None, base.KeyValue | None, base.Digest, concurrent.futures.Future[base.Digest]]
     ]
     waiting = collections.deque()
-    closer: list[tuple[base.KeyValue | None, base.KeyValue | None]] = []
-    few: list[bool] = []
+    found: list[_Range] = []
     # Large values are stood for by their hash, so that a block does not tell what its rows would take to hold.
     wide = any(digestline.may_be_large(c.type) and c.type.kind in _WIDE for c in unit.pair.columns)
     small = not wide or 0 < unit.pair.width * limit <= BLOCK_BYTES * 4
@@ -196,50 +233,44 @@ def _in_blocks(both: _Sides, unit: Unit, limit: int) -> rowset.Tally:
         start, end, here, answer = waiting.popleft()
         there = answer.result()
         if (here.rows, here.checksum) != (there.rows, there.checksum):
-            closer.append((start, end))
             # The target may have had more than was asked for.
-            few.append(there.rows <= here.rows and small)
+            found.append(_Range(start, end, there.rows <= here.rows and small))
             return
         tally.rows_source += here.rows
         tally.rows_target += there.rows
         tally.rows_compared += here.rows
 
-    coming = both.block(0, lower, unit.upper, limit)
+    coming = both.block(0, lower, upper, limit)
     while True:
         here = coming.result()
         done += 1
         if here.last is not None and not all(isinstance(k, int) for k in here.last):
             raise NotNumbers
         more = here.rows >= limit
-        end = here.last if more else unit.upper
+        end = here.last if more else upper
         if here.bytes > BLOCK_BYTES:
             limit = max(1, BLOCK_BYTES * here.rows // here.bytes)
-        if more and unit.blocks != done:
-            coming = both.block(0, end, unit.upper, limit)
+        if more and blocks != done:
+            coming = both.block(0, end, upper, limit)
         waiting.append((lower, end, here, both.block(1, lower, end, here.rows + 1)))
         if len(waiting) > 2:
             settle()
         lower = end
-        if not more or unit.blocks == done:
+        if not more or blocks == done:
             break
     while waiting:
         settle()
-    ranges = joined(closer)
-    for n, (start, stop) in enumerate(ranges):
-        _look_closer(both, comparer, start, stop, few=len(ranges) == len(closer) and few[n])
-    return tally
+    return found
 
 
-def joined(
-    ranges: Sequence[tuple[base.KeyValue | None, base.KeyValue | None]],
-) -> list[tuple[base.KeyValue | None, base.KeyValue | None]]:
+def _grouped(ranges: Sequence[_Range]) -> list[_Range]:
     """Put ranges together that follow on each other: one reading does for all of them."""
-    found: list[tuple[base.KeyValue | None, base.KeyValue | None]] = []
-    for lower, upper in ranges:
-        if found and found[-1][1] == lower and lower is not None:
-            found[-1] = (found[-1][0], upper)
+    found: list[_Range] = []
+    for one in ranges:
+        if found and found[-1].upper == one.lower and one.lower is not None:
+            found[-1] = _Range(found[-1].lower, one.upper, few=False, blocks=found[-1].blocks + 1)
         else:
-            found.append((lower, upper))
+            found.append(one)
     return found
 
 

@@ -27,7 +27,9 @@ class Digests:
         ((low, high),) = session.rows(f"SELECT MIN({first}), MAX({first}) FROM {names.qualified(table)}")
         return None if low is None else (int(low), int(high))
 
-    def block(self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int) -> base.Digest:
+    def block(
+        self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
+    ) -> base.Digest:
         mine = facts.own(session)
         known = facts.of(session, spec.table)
         # Rows are aggregated as the index gives them: a sorted or limited inner query would be written to disk first.

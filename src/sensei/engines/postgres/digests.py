@@ -25,20 +25,25 @@ class Digests:
         ((low, high),) = session.rows(f"SELECT min({first}), max({first}) FROM {rows.source_of(session, table)}")
         return None if low is None else (int(low), int(high))
 
-    def block(self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int) -> base.Digest:
+    def block(
+        self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
+    ) -> base.Digest:
         where, params = rows.range_sql(spec.key, spec.lower, spec.upper)
         line = _line(session, spec, range(len(spec.columns)))
         keys = [ddl.quote(c) for c in spec.key.columns]
-        named = ", ".join(f"{k} AS k{n}" for n, k in enumerate(keys))
-        # Rows come from the inner query in its order, and are aggregated in it.
-        last = ["max(k0)", *(f"(array_agg(k{n}))[count(*)]" for n in range(1, len(keys)))]
+        # Rows come from the inner query in its order, and are aggregated in it. Telling the last key costs a tenth.
+        named = "".join(f", {k} AS k{n}" for n, k in enumerate(keys)) if last else ""
+        ends = ["max(k0)", *(f"(array_agg(k{n}))[count(*)]" for n in range(1, len(keys)))] if last else []
+        told = ["count(*)", "md5(string_agg(l, chr(10)))", "octet_length(string_agg(l, chr(10)))", *ends]
         ((found, checksum, size, *key),) = session.rows(
-            f"SELECT count(*), md5(string_agg(l, chr(10))), octet_length(string_agg(l, chr(10))), {', '.join(last)}"
-            f" FROM (SELECT {line} AS l, {named} FROM {rows.source_of(session, spec.table)}{where}"
+            f"SELECT {', '.join(told)}"
+            f" FROM (SELECT {line} AS l{named} FROM {rows.source_of(session, spec.table)}{where}"
             f" ORDER BY {', '.join(keys)} LIMIT {int(limit)}) s",
             params,
         )
-        return base.Digest(int(found), checksum or "", tuple(int(k) for k in key) if found else None, size or 0)
+        return base.Digest(
+            int(found), checksum or "", tuple(int(k) for k in key) if found and last else None, size or 0
+        )
 
     def buckets(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int

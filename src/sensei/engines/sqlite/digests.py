@@ -31,14 +31,16 @@ class Digests:
         ends = [session.rows(f"SELECT {end}({first}) FROM {names.qualified(table)}")[0][0] for end in ("min", "max")]
         return (ends[0], ends[1]) if all(isinstance(e, int) for e in ends) else None
 
-    def block(self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int) -> base.Digest:
+    def block(
+        self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
+    ) -> base.Digest:
         mine = read.own(session)
         tail, params = read.range_sql(spec)
         keys = read.key_columns(spec.key)
         line = _Line(mine, spec, form)
-        last = f"max({keys[0]})" if len(keys) == 1 else "NULL"
+        end = "max(k)" if len(keys) == 1 else "NULL"
         joined = line.bytes("group_concat(l, char(10))")
-        sql = f"SELECT {joined}, count(*), {last.replace(keys[0], 'k')} FROM"
+        sql = f"SELECT {joined}, count(*), {end} FROM"
         ((text, count, key),) = _rows(
             mine,
             f"{sql} (SELECT {line.sql(range(len(spec.columns)))} AS l, {keys[0]} AS k{tail} LIMIT ?)",
@@ -47,9 +49,10 @@ class Digests:
         )
         if not count:
             return base.Digest(0, "")
+        found: tuple[Any, ...] | None = None
         if len(keys) == 1:
-            found: tuple[Any, ...] = (key,)
-        else:
+            found = (key,)
+        elif last:
             (found,) = _rows(mine, f"SELECT {', '.join(keys)}{tail} LIMIT 1 OFFSET ?", params, count - 1)
         raw = text if isinstance(text, bytes) else text.encode()
         return base.Digest(count, hashlib.md5(raw).hexdigest(), found, len(raw))
