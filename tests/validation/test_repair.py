@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+import comparing
 import ends
 import fix_sensei
 import moves
 import small_shop
+from sensei import errors
+from sensei.runner import repair
+from sensei.validation import apart
 
 PAIRS = [("postgres", "sqlite"), ("sqlite", "mysql"), ("mysql", "postgres"), ("sqlite", "sqlite"), ("mysql", "mysql"),
          ("postgres", "postgres")]  # fmt: skip
@@ -172,6 +177,10 @@ def test_what_was_written_to_repaired_rows_since_is_kept_when_the_repair_is_take
     assert small_shop.ask(shop.target, f"SELECT id, total FROM {kept[0][0]}") == [(1, 8)]
     shop.sensei("migrations", "rollback", shop.id, "--tables", "orders", "--yes")
     shop.resume()
+    shop.sensei("validations", "run", shop.id)
+    issued = shop.sensei("validations", "certificate", shop.id, "--output", "c.json")
+    assert "repair 1 of 1 row after the copy" in issued.stdout
+    assert "repair 2 of 1 row after the copy, which took repair 1 back" in issued.stdout
     _in_target(shop, "UPDATE tags SET tag = 'zz' WHERE order_id = 2")
     _repair(shop, "--tables", "tags", "--yes")
     shop.sensei("migrations", "rollback", shop.id, "--tables", "tags", "--yes")
@@ -198,21 +207,28 @@ def test_what_single_rows_can_not_put_right_is_refused_in_plain_words(shop: move
     refused = _repair(shop, *TABLES, expect=3).data["error"]
     assert "nothing was changed" in refused["message"] and shop.id in refused["details"]["hint"]
     assert _rows(shop) == damaged
+    with (
+        comparing.at_desk(shop) as desk,
+        mock.patch.object(apart, "MOST", 1),
+        pytest.raises(errors.Refused, match="customers: more than 1 rows differ"),
+    ):
+        repair.run(desk, shop.id, ["customers"], lambda shown: True)
     shop.rollback()
     assert _repair(shop, *TABLES, expect=3).data["error"]["code"] == "wrong_state"
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+@pytest.mark.parametrize("engine", ["sqlite", "postgres", "mysql"])
 @pytest.mark.parametrize("way", ["append", "replace"])
 def test_rows_in_a_table_that_was_there_before_are_put_right_and_the_way_back_stays(
     warm_sensei: fix_sensei.Sensei, maker: ends.Maker, tmp_path: Path, engine: str, way: str
 ) -> None:
-    other = {"sqlite": "postgres", "postgres": "sqlite"}[engine]
+    other = {"sqlite": "postgres", "postgres": "sqlite", "mysql": "sqlite"}[engine]
     (tmp_path / "s").mkdir()
-    target: moves.End = maker(engine)() if engine == "postgres" else tmp_path / "t.db"
+    target: moves.End = tmp_path / "t.db" if engine == "sqlite" else maker(engine)()
     small_shop.run(
         target,
-        "CREATE TABLE customers (id integer PRIMARY KEY, name varchar(60) NOT NULL, level int DEFAULT 7);"
+        f"CREATE TABLE customers (id {'integer' if engine == 'sqlite' else 'bigint'} PRIMARY KEY,"
+        " name varchar(60) NOT NULL, level int DEFAULT 7);"
         " INSERT INTO customers VALUES (1, 'old ann', 3), (50, 'own', 4)",
     )
     source = small_shop.source(other, maker(other), tmp_path / "s")
@@ -220,8 +236,11 @@ def test_rows_in_a_table_that_was_there_before_are_put_right_and_the_way_back_st
     before = small_shop.ask(target, "SELECT * FROM customers ORDER BY id")
     move.start()
     clean = small_shop.ask(target, "SELECT * FROM customers ORDER BY id")
-    small_shop.run(target, "DELETE FROM orders WHERE customer = 3; DELETE FROM customers WHERE id = 3;"
-                   " UPDATE customers SET name = 'z' || id WHERE id IN (1, 2)")  # fmt: skip
+    small_shop.run(
+        target,
+        "DELETE FROM orders WHERE customer = 3; DELETE FROM customers WHERE id = 3;"
+        " UPDATE customers SET name = 'z' WHERE id = 1; UPDATE customers SET name = 'y' WHERE id = 2",
+    )
     damaged = small_shop.ask(target, "SELECT * FROM customers ORDER BY id")
     _repair(move, "--tables", "customers,orders", "--yes")
     fixed = small_shop.ask(target, "SELECT * FROM customers ORDER BY id")

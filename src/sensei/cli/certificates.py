@@ -102,6 +102,10 @@ def _exceptions(of: Mapping[str, Any]) -> list[str]:
         f"in quarantine, and not on the target: {output.count(q['rows'], 'row')} of {q['table']}"
         for q in of["quarantine"]
     ]
+    for one in of.get("repairs", ()):
+        rows = sum(n for counts in one["tables"].values() for n in counts.values())
+        back = f", which took repair {one['undoes']} back" if one["undoes"] else ""
+        lines.append(f"repair {one['number']} of {output.count(rows, 'row')} after the copy{back}")
     if of["accepted_lossy"]:
         lines.append(f"agreed to be lossy, and not compared: {', '.join(of['accepted_lossy'])}")
     lines += [f"tolerance: {name} {value}" for name, value in of["tolerances"].items()]

@@ -11,7 +11,7 @@ from sensei import crashpoints, errors
 from sensei.engines import ledger
 from sensei.journal import certificate, events
 from sensei.runner import desk as desks
-from sensei.runner import verdicts, world
+from sensei.runner import repair, verdicts, world
 from sensei.states import State
 from sensei.validation import model
 
@@ -122,7 +122,7 @@ def _content(desk: desks.Desk, loaded: desks.Loaded, run: verdicts.Run, found: M
             "tables": [_table(t) for t in found["divergence"]["tables"]],
             "queries": len(found["divergence"]["queries"]),
         },
-        "exceptions": _exceptions(loaded, found, rejected),
+        "exceptions": {**_exceptions(loaded, found, rejected), "repairs": _repairs(desk, loaded)},
         "chain": _chain(desk, loaded, run, applied, rejected),
     }  # fmt: skip
 
@@ -163,6 +163,12 @@ def _exceptions(loaded: desks.Loaded, found: Mapping[str, Any], rejected: Sequen
         "tolerances": {name: value for name, value in agreed.items() if value != plain[name]},
         "not_migrated": [{"kind": n.kind, "object": n.object, "reason": n.reason} for n in loaded.plan.not_migrated],
     }
+
+
+def _repairs(desk: desks.Desk, loaded: desks.Loaded) -> list[dict[str, Any]]:
+    """Return what was put right row by row, or taken back again: these rows are not those of the copy."""
+    told = desk.store.events(loaded.id, kinds=(repair.FINISHED,))
+    return [{"at": events.to_text(e.at), **{k: e.payload[k] for k in ("number", "tables", "undoes")}} for e in told]
 
 
 def _chain(

@@ -57,17 +57,19 @@ def find(
                 table=pair.id,
             )
     options = data.Options(workers=workers, tolerance=tolerance, collect=MOST)
-    found = data.apart(source, target, pairs, options, data.Watch(stop))
-    copier.drop_sessions()
+    try:
+        found = data.apart(source, target, pairs, options, data.Watch(stop))
+    except data.TooMany as many:
+        raise errors.Refused(
+            f"{many}: more than {MOST:,} rows differ, which is no work for single rows",
+            hint=advice.copy_again(migration, str(many)),
+            table=str(many),
+        ) from many
+    finally:
+        copier.drop_sessions()
     by_id = {p.id: p for p in pairs}
     told = []
     for divergence, rows in found:
-        if len(rows) > MOST:
-            raise errors.Refused(
-                f"{divergence.table}: more than {MOST:,} rows differ, which is no work for single rows",
-                hint=advice.copy_again(migration, divergence.table),
-                table=divergence.table,
-            )
         form = unit.form_of(by_id[divergence.table], source)
         wanted = tuple(dict.fromkeys(r.source for r in rows if r.source is not None))
         told.append(Apart(divergence, form, wanted, tuple(r.target for r in rows if r.target is not None)))

@@ -65,10 +65,17 @@ def compare(
 def apart(
     source: sides.Side, target: sides.Side, pairs: Sequence[model.Pair], options: Options, watch: Watch
 ) -> list[tuple[model.Divergence, list[rowset.Rows]]]:
-    """Compare as `compare` does, and return the keys of all that differs, up to one more than `options.collect`."""
+    """Compare as `compare` does, and return the keys of all that differs.
+
+    Raises TooMany where that is more than `options.collect` in one table.
+    """
     comparison = _Comparison(source, target, pairs, options, watch, {})
     found = comparison.run()
     return [(d, [r for tally in comparison.tallies[d.table].values() for r in tally.apart]) for d in found]
+
+
+class TooMany(Exception):
+    """More differences of a table than are collected; its id is the argument."""
 
 
 class _Comparison:
@@ -217,6 +224,8 @@ class _Comparison:
             return
         mine = self.tallies[one.pair.id]
         mine[one.name] = tally
+        if self.options.collect and sum(len(t.apart) for t in mine.values()) > self.options.collect:
+            raise TooMany(one.pair.id)
         if new:
             self.watch.done(one.name, tally.to_json())
         compared = sum(t.rows_compared for t in mine.values())
