@@ -154,6 +154,9 @@ class Capabilities:
     equal_key_types: bool = False  #: the columns of a foreign key are of the very types that they point at
     #: Statements, each on a table of its own, whose locks one transaction bears; None: any number, or none has any.
     locking_together: int | None = None
+    #: Seconds a row that taking rows out of a table of the target's own is reckoned with; measured 0.6 µs (PostgreSQL)
+    #: to 2 µs.
+    seconds_per_row_back: float = 2e-6
 
 
 class Session(Protocol):

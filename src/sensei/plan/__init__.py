@@ -141,7 +141,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
             *(model.Risk("info", "all tables", None, note) for note in target.notes),
         ),
         not_migrated=tuple(left),
-        estimate=_estimate(tables),
+        estimate=_estimate(tables, target.engine.capabilities),
         schemas=tuple(source.catalog.schemas),
         target_schemas=tuple(schemas),
         token=secrets.token_hex(16),
@@ -247,14 +247,14 @@ def _lossy(config: configuration.MigrationConfig, tables: list[model.TablePlan])
     return result
 
 
-def _estimate(tables: list[model.TablePlan]) -> model.Estimate:
+def _estimate(tables: list[model.TablePlan], target: base.Capabilities) -> model.Estimate:
     taken_out = sum(t.rows for t in tables if t.append is not None)
     size = sum(t.source.bytes_estimate for t in tables)
     return model.Estimate(
         rows=sum(t.rows for t in tables),
         bytes=size,
         seconds=round(size / BYTES_PER_SECOND + SECONDS_PER_TABLE * len(tables) + 1, 1),
-        rollback_seconds=round(SECONDS_PER_TABLE_BACK * len(tables) + append.SECONDS_PER_ROW_BACK * taken_out + 0.5, 1),
+        rollback_seconds=round(SECONDS_PER_TABLE_BACK * len(tables) + target.seconds_per_row_back * taken_out + 0.5, 1),
         rollback_bytes=size,
     )
 

@@ -14,9 +14,6 @@ from sensei.plan import existing, model
 #: Asks the target about tables to add to.
 Look = Callable[[Sequence[catalog.TableName]], Mapping[catalog.TableName, merging.Addable]]
 
-#: Seconds a row that taking rows out of a table is reckoned with; measured 0.6 µs (PostgreSQL) to 2 µs.
-SECONDS_PER_ROW_BACK = 2e-6
-
 _KEYS = frozenset(
     {
         types.Kind.INTEGER, types.Kind.DECIMAL, types.Kind.TEXT, types.Kind.UUID, types.Kind.BYTES,
@@ -285,7 +282,7 @@ class _Fitting:
             f"{self.planned.rows:,} rows are added to the target's own table by ({', '.join(self.key)}); rows of a key"
             " that is there are overwritten, and kept. Until they are in they lie in a stage, and rollback copies them"
             f" aside: {size / 1e6:.1f} MB each, and as much again for rows that are overwritten; taking them out costs"
-            f" per row, about {self.planned.rows * SECONDS_PER_ROW_BACK + 0.1:.1f} s",
+            f" per row, about {self.planned.rows * self.engine.capabilities.seconds_per_row_back + 0.1:.1f} s",
         )
         if self.addable.silent:
             yield model.Risk(

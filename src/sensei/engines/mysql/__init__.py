@@ -39,6 +39,7 @@ CAPABILITIES = base.Capabilities(
     max_comment=1024,
     views_by_name=True,
     equal_key_types=True,
+    seconds_per_row_back=1e-5,  # measured 5 µs of the server's CPU for an added row, 8 µs for an overwritten one
 )
 
 #: Two of the longest names and three numbers fit into a key's 3,072 bytes. Names compare by their bytes.
