@@ -14,7 +14,7 @@ from sensei import states
 from sensei.runner import status
 
 #: Lines of the specification that this version does not carry out. May only shrink.
-OWED = 85
+OWED = 80
 
 SPEC = (documents.ROOT / "tests" / "data" / "spec.md").read_text(encoding="utf-8").splitlines()
 _DOCS = "tests/cli/test_docs_commands.py::test_the_commands_of_a_document_print_what_it_shows"

@@ -96,6 +96,7 @@ def test_a_rule_about_what_is_not_there_names_itself_and_its_line(sensei: fix_se
     said = sensei("validations", "run", move.id, json=True, expect=2).data["error"]
     assert "the rule odd: no table of the plan is called nowhere" in said["message"]
     assert "move.yaml:" in said["message"]
+    assert move.status()["status"] == "completed"
 
 
 def test_a_rule_that_a_server_cannot_answer_in_time_is_told(sensei: fix_sensei.Sensei, maker: ends.Maker,

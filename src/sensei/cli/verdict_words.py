@@ -93,7 +93,10 @@ def divergence_text(found: Mapping[str, Any]) -> list[str]:
             cause = model.Cause(table["cause"])
             lines.append(f"  {advice.action(cause, found['id'], table['name'])}")
     queries = found["divergence"]["queries"]
-    lines += [f"query: {q.get('says') or q.get('query')}" for q in queries]
+    for query in queries:
+        lines += ["", f"query {query['says']}"]
+        for side in ("source", "target"):
+            lines += [f"  only the {side} has {row}" for row in query["only_" + side][:_SAMPLES]]
     if all(not (t["missing"] or t["extra"] or t["different"]) for t in tables) and not queries:
         lines += ["", "nothing differs in what was compared"]
     lines += ["", f"next: {_next(found)}"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sensei.engines import base
 
@@ -55,8 +55,11 @@ class Ask(Protocol):
         What the server refuses is an answer with an error; raises ServerFailed where the connection is gone.
         """
 
-    def time(self, session: base.Session, sql: str) -> float | None:
-        """Return the seconds until the first `BLOCK` rows are there; None where the server refuses."""
+    def time(self, session: base.Session, sql: str, is_large: bool) -> float | None:
+        """Return the seconds until the answer begins to arrive, at most its first `BLOCK` rows; None where refused.
+
+        `is_large`: the answer has too many rows to be held at once.
+        """
 
     def accesses(self, session: base.Session, sql: str) -> list[Access]:
         """Return how the server would get at the tables, in the order of its joins; empty where it does not say."""
@@ -66,6 +69,3 @@ class Ask(Protocol):
 
         Raises NotYet where the server keeps no such records, with what to switch on as hint.
         """
-
-    def text(self, value: Any) -> str:
-        """Return a value as a literal of the server's dialect."""

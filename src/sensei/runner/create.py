@@ -15,7 +15,8 @@ from sensei.config import migration as configuration
 from sensei.engines import base, keeping, ledger, merging
 from sensei.plan import append, existing, model
 from sensei.runner import desk as desks
-from sensei.runner import rehearsal, script, world
+from sensei.runner import pairs, rehearsal, script, verdicts, world
+from sensei.validation import preflight
 from sensei.work import sides
 
 
@@ -31,6 +32,8 @@ def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> 
     source = desk.side(base.Purpose.SOURCE, asked.source.connection, named)
     target = desk.side(base.Purpose.TARGET, asked.target.connection, named)
     made = look(desk, asked, source, target)
+    for problem in preflight.problems(pairs.plan(made), asked.validation, path.parent, verdicts.places(str(path))):
+        desk.screen.say(f"note: {problem}")
     middle = f"{environment}_" if environment else ""
     migration = f"mig_{middle}{secrets.token_hex(4)}"
     desk.store.create_migration(

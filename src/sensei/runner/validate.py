@@ -19,7 +19,7 @@ from sensei.plan import steps_context
 from sensei.runner import desk as desks
 from sensei.runner import hold, pairs, verdicts, world
 from sensei.states import State
-from sensei.validation import model, registry, scope
+from sensei.validation import model, preflight, registry, scope
 
 #: From these a validation moves the migration's state; while it is cut over, none moves.
 FROM = (State.COMPLETED, State.VALIDATING, State.VALIDATED, State.VALIDATION_FAILED, State.CUT_OVER)
@@ -137,7 +137,9 @@ def _prepared(
         found = pairs.pairs(loaded, book, writing)
         # Before anything is looked at: whoever writes from now on is seen when a certificate is asked for.
         mark = target.engine.rows.marker(writing)
-    yield mark, pairs.plan(loaded.plan), found, source, target
+    plan, path = pairs.plan(loaded.plan), loaded.row.plan.get("path") or ""
+    preflight.refuse(plan, loaded.config.validation, Path(path).parent if path else None, verdicts.places(path))
+    yield mark, plan, found, source, target
 
 
 def _begin(

@@ -228,7 +228,10 @@ def put_together(
             }
             for p in scoped.pairs
         ],
-        "divergence": {"tables": [d.to_json() for d in scoped.divergences], "queries": list(scoped.queries)},
+        "divergence": {
+            "tables": [d.to_json() for d in scoped.divergences],
+            "queries": [q for q in scoped.queries if q["differs"]],
+        },
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import datetime
 import decimal
+import itertools
 import json
 import math
 import re
@@ -54,11 +55,14 @@ class Asked:
 
     keys: tuple[int, ...] | None = None  #: positions of what it orders by; None: it does not order
     hidden: int = 0  #: columns at the end that were added to see the order
-    limited: bool = False  #: it takes only so many rows: which of several equal ones is the server's choice
+    #: It takes only so many rows, and which of several equal ones is the server's choice.
+    limited: bool = False
 
 
-def compare(source: Sequence[Row], target: Sequence[Row], asked: Asked, agreed_time: float = 0.0) -> Comparison:
-    """Compare two answers' rows; `agreed_time`: seconds by which moments may differ."""
+def compare(
+    source: Sequence[Row], target: Sequence[Row], asked: Asked, seconds: float = 0.0, relative: float = 0.0
+) -> Comparison:
+    """Compare two answers' rows; `seconds` and `relative`: by how much moments and numbers may differ."""
     wide = {len(r) for r in (*source, *target)}
     if len(wide) > 1:
         return Comparison(Kind.REAL, f"the answers have {min(wide)} and {max(wide)} columns")
@@ -68,54 +72,58 @@ def compare(source: Sequence[Row], target: Sequence[Row], asked: Asked, agreed_t
     there = [tuple(read(v) for read, v in zip(readers, row, strict=True)) for row in target]
     if here == there:
         return Comparison(Kind.SAME)
-    shown = width - asked.hidden
-    keys = None if asked.keys is None else tuple(k if k >= 0 else width + k for k in asked.keys)
+    keys = tuple(k if k >= 0 else width + k for k in asked.keys or ())
+    ours, theirs = _groups(here, keys, width - asked.hidden), _groups(there, keys, width - asked.hidden)
+    # What was added to see the order is no part of the answer.
+    here, there = ([r for _, run in runs for r in run] for runs in (ours, theirs))
     if collections.Counter(here) == collections.Counter(there):
-        return _order(here, there, keys)
+        return Comparison(Kind.SAME) if asked.keys is None else _order(ours, theirs)
     if asked.limited and len(here) == len(there):
-        if keys is None:
+        # Of those that stand last and equal, any may have been cut off.
+        if asked.keys is None:
             return Comparison(Kind.SAME, "LIMIT without ORDER BY: which rows is the server's choice, they were counted")
-        if _but_last(here, keys) == _but_last(there, keys):
-            return Comparison(Kind.SAME)
+        if ours[-1][0] == theirs[-1][0] and _order(ours[:-1], theirs[:-1]).kind is Kind.SAME:
+            return Comparison(Kind.SAME, "LIMIT cuts rows apart that the order takes for equal: of these, any may come")
     rest, other = _rest(here, there), _rest(there, here)
     if len(here) == len(there):
-        near = [_near(a, b, agreed_time) for a, b in zip(_sorted(rest), _sorted(other), strict=True)]
+        near = [_near(a, b, seconds, relative) for a, b in zip(_sorted(rest), _sorted(other), strict=True)]
         if None not in near:
             kind = Kind.PRECISION if Kind.PRECISION in near else Kind.NOISE if Kind.NOISE in near else Kind.SAME
-            return _comparison(kind, f"{len(rest)} of {len(here)} rows differ in the last digits", rest, other, shown)
+            return _comparison(kind, f"{len(rest)} of {len(here)} rows differ in the last digits", rest, other)
         says = f"{len(rest)} of {len(here)} rows differ"
     else:
         says = f"{len(here):,} rows on the source, {len(there):,} on the target"
-    return _comparison(Kind.REAL, says, rest, other, shown)
+    return _comparison(Kind.REAL, says, rest, other)
 
 
-def _comparison(kind: Kind, says: str, rest: list[Row], other: list[Row], shown: int) -> Comparison:
+#: Rows that stand together, under what the query orders them by.
+_Run = tuple[Row, list[Row]]
+
+
+def _groups(rows: list[Row], keys: tuple[int, ...], shown: int) -> list[_Run]:
+    """Split rows into runs of those that the query's order takes for equal, without what was added to see it."""
+    runs = itertools.groupby(rows, key=lambda r: tuple(r[k] for k in keys))
+    return [(key, [r[:shown] for r in run]) for key, run in runs]
+
+
+def _comparison(kind: Kind, says: str, rest: list[Row], other: list[Row]) -> Comparison:
     if kind is Kind.SAME:
         return Comparison(kind)
-    samples = [
-        tuple(", ".join(_text(v) for v in row[:shown]) for row in _sorted(rows)[:_SAMPLES]) for rows in (rest, other)
-    ]
+    samples = [tuple(_list(row) for row in _sorted(rows)[:_SAMPLES]) for rows in (rest, other)]
     return Comparison(kind, says, samples[0], samples[1])
 
 
-def _order(here: list[Row], there: list[Row], keys: tuple[int, ...] | None) -> Comparison:
+def _order(ours: list[_Run], theirs: list[_Run]) -> Comparison:
     """Compare the order of equal rows: those that the query takes for equal may stand in any."""
-    if keys is None:
-        return Comparison(Kind.SAME)
-    for n, (a, b) in enumerate(zip(here, there, strict=True), 1):
-        one, other = tuple(a[k] for k in keys), tuple(b[k] for k in keys)
-        if one != other:
-            says = (
-                f"the same rows in another order: row {n} has {_list(one)} on the source, {_list(other)} on the target"
-            )
+    at = 1
+    nothing: _Run = ((), [])
+    for (_, mine), (_, other) in itertools.zip_longest(ours, theirs, fillvalue=nothing):
+        if collections.Counter(mine) != collections.Counter(other):
+            one, two = (_list(rows[0]) if rows else "nothing" for rows in (mine, other))
+            says = f"the same rows in another order: row {at} is {one} on the source, {two} on the target"
             return Comparison(Kind.ORDER, says)
+        at += len(mine)
     return Comparison(Kind.SAME)
-
-
-def _but_last(rows: list[Row], keys: tuple[int, ...]) -> collections.Counter[Row]:
-    """Count the rows without those at the end that the order takes for equal; of these, their key."""
-    last = tuple(rows[-1][k] for k in keys) if rows else ()
-    return collections.Counter(last if tuple(r[k] for k in keys) == last else r for r in rows)
 
 
 def _rest(rows: list[Row], others: list[Row]) -> list[Row]:
@@ -141,14 +149,14 @@ def _rank(value: Any) -> tuple[int, Any]:
     return (2, str(value))
 
 
-def _near(one: Row, other: Row, seconds: float) -> Kind | None:
+def _near(one: Row, other: Row, seconds: float, relative: float) -> Kind | None:
     """Return how two rows are near each other, None where they are not."""
     worst = Kind.SAME
     for a, b in zip(one, other, strict=True):
         if a == b:
             continue
         if isinstance(a, Number) and isinstance(b, Number):
-            kind = _near_numbers(a, b)
+            kind = _near_numbers(a, b, relative)
         elif isinstance(a, str) and isinstance(b, str):
             kind = _near_moments(a, b, seconds)
         else:
@@ -159,17 +167,31 @@ def _near(one: Row, other: Row, seconds: float) -> Kind | None:
     return worst
 
 
-def _near_numbers(a: Number, b: Number) -> Kind | None:
+def _near_numbers(a: Number, b: Number, relative: float) -> Kind | None:
     apart = abs(a.value - b.value)
+    if relative and apart <= decimal.Decimal(relative) * max(abs(a.value), abs(b.value)):
+        return Kind.SAME
     if apart <= decimal.Decimal(NOISE) * max(abs(a.value), abs(b.value)):
         return Kind.NOISE
     exact = [n.scale for n in (a, b) if n.scale is not None and n.scale > 0]
     if exact and apart <= decimal.Decimal(1).scaleb(-min(exact)):
         return Kind.NOISE if min(exact) >= CUT else Kind.PRECISION
+    if _is_rounded(a.value, b.value):
+        return Kind.PRECISION
     # Doubles of four bytes carry some seven digits.
     if a.scale is None and b.scale is None and apart <= decimal.Decimal("1e-6") * max(abs(a.value), abs(b.value)):
         return Kind.PRECISION
     return None
+
+
+def _is_rounded(a: decimal.Decimal, b: decimal.Decimal) -> bool:
+    """Tell whether the number with fewer digits after the point, but some, is the other one, rounded or cut off."""
+    digits = [max(0, -int(n.normalize(_CONTEXT).as_tuple().exponent)) for n in (a, b)]
+    short, long = (a, b) if digits[0] < digits[1] else (b, a)
+    unit = decimal.Decimal(1).scaleb(-min(digits))
+    return min(digits) > 0 and any(
+        long.quantize(unit, way, _CONTEXT) == short for way in (decimal.ROUND_HALF_UP, decimal.ROUND_DOWN)
+    )
 
 
 def _near_moments(a: str, b: str, seconds: float) -> Kind | None:
@@ -278,7 +300,19 @@ def _json(value: Any) -> Any:
     if value is None:
         return None
     found = json.loads(value, parse_float=decimal.Decimal) if isinstance(value, str) else value
-    return json.dumps(found, sort_keys=True, ensure_ascii=False, default=str)
+    return json.dumps(_by_value(found), sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _by_value(found: Any) -> Any:
+    """Return a JSON document whose numbers are spelled in one way."""
+    if isinstance(found, dict):
+        return {k: _by_value(v) for k, v in found.items()}
+    if isinstance(found, list):
+        return [_by_value(v) for v in found]
+    if isinstance(found, int | float | decimal.Decimal) and not isinstance(found, bool):
+        number = _number(found)
+        return f"{number.value.normalize(_CONTEXT):f}" if isinstance(number, Number) else number
+    return found if found is None or isinstance(found, bool) else repr(found)
 
 
 def _plain(value: Any) -> Any:

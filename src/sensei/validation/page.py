@@ -171,10 +171,32 @@ def _sample(sample: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _queries(found: Mapping[str, Any]) -> Iterable[str]:
     queries = found["divergence"]["queries"]
-    if queries:
-        yield "<h2>Queries</h2><ul>"
-        yield "".join(f"<li>{_text(q.get('says') or q.get('query') or '')}</li>" for q in queries)
-        yield "</ul>"
+    timed = found["perspectives"].get("performance", {}).get("facts", {}).get("queries") or []
+    if queries or timed:
+        yield "<h2>Queries</h2>"
+    for query in queries:
+        yield f'<div class="card"><h3>{_text(query["query"])}</h3><p>{_text(query["says"])}</p>'
+        rows = [
+            (
+                side,
+                _text(query.get(f"{side}_sql", "")),
+                _text("\n".join(query.get(f"only_{side}", ())[:_SAMPLES])),
+                plan,
+            )
+            for side, plan in zip(("source", "target"), map(_text, query.get("plans") or ("", "")), strict=True)
+        ]
+        yield _table(("", "query", "rows of this side alone", "gets at"), rows, values=(1, 2)) + "</div>"
+    if timed:
+        most = sorted(timed, key=lambda q: -q["ratio"])[: _BARS // 2]
+        bars = [
+            (f"{q['query'][:22]}, {side}", float(q[f"{side}_p50_ms"]), "warning" if q["is_slower"] and n else "")
+            for q in most
+            for n, side in enumerate(("source", "target"))
+        ]
+        yield _bars("Median time of a query, the largest ratios first", bars, "ms")
+        keys = ("source_p50_ms", "source_p95_ms", "target_p50_ms", "target_p95_ms", "ratio")
+        head = ("query", "source p50, ms", "p95", "target p50, ms", "p95", "ratio")
+        yield _table(head, [(_text(q["query"]), *(f"{q[k]:,.2f}" for k in keys)) for q in timed], numbers=range(1, 6))
 
 
 def _largest(counts: Mapping[str, int]) -> list[tuple[str, int]]:

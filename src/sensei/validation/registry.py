@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sensei.validation import model, referential, rows, scope, semantic, statistical, structural
+from sensei.validation import (
+    behavioral,
+    model,
+    performance,
+    referential,
+    rows,
+    scope,
+    semantic,
+    statistical,
+    structural,
+)
 
 #: Looks from one perspective; called once a run.
 #:
@@ -15,20 +25,12 @@ from sensei.validation import model, referential, rows, scope, semantic, statist
 Check = Callable[[scope.Scope], model.Outcome]
 
 
-def _later(perspective: model.Perspective, why: str) -> Check:
-    return lambda scoped: scope.not_asked(perspective, why)
-
-
 CHECKS: dict[model.Perspective, Check] = {
     model.Perspective.STRUCTURAL: structural.check,
     model.Perspective.DATA: rows.check,
     model.Perspective.STATISTICAL: statistical.check,
     model.Perspective.REFERENTIAL: referential.check,
     model.Perspective.SEMANTIC: semantic.check,
-    model.Perspective.BEHAVIORAL: _later(
-        model.Perspective.BEHAVIORAL, "not asked for: a workload is not carried out by this version yet"
-    ),
-    model.Perspective.PERFORMANCE: _later(
-        model.Perspective.PERFORMANCE, "not asked for: a workload is not carried out by this version yet"
-    ),
+    model.Perspective.BEHAVIORAL: behavioral.check,
+    model.Perspective.PERFORMANCE: performance.check,
 }

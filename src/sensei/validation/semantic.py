@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from sensei import errors, queries
@@ -41,16 +42,17 @@ def check(scoped: scope.Scope) -> model.Outcome:
 
 
 def _ask(scoped: scope.Scope, ends: questions.Ends, rule: configuration.Rule, n: int) -> dict[str, Any]:
-    at = f"{scoped.where(f'validation.rules[{n}]')}the rule {rule.name}"
     try:
         if rule.condition is not None:
-            return _condition(scoped, ends, rule, n)
+            return _condition(scoped, ends, rule)
         return _query(scoped, ends, rule)
     except errors.BadInput as problem:
-        raise type(problem)(f"{at}: {problem.message}", hint=problem.hint) from None
+        # What a dialect can't say is a failure of this rule alone.
+        at = scoped.where(f"validation.rules[{n}]")
+        return {"kind": "condition" if rule.condition else "query", "tables": [], "refused": f"{at}{problem.message}"}
 
 
-def _condition(scoped: scope.Scope, ends: questions.Ends, rule: configuration.Rule, n: int) -> dict[str, Any]:
+def _condition(scoped: scope.Scope, ends: questions.Ends, rule: configuration.Rule) -> dict[str, Any]:
     """Count what breaks a condition on both sides, and name some of it."""
     from sqlglot import exp
 
@@ -92,10 +94,11 @@ def _query(scoped: scope.Scope, ends: questions.Ends, rule: configuration.Rule) 
     written = ends.source.ask.dialect
     tree = queries.query(str(rule.source), written)
     whole, asked = questions.told(tree)
+    asked = dataclasses.replace(asked, limited=False)  # a rule is to have one answer
     if rule.target is None:
         texts = [questions.text(end, whole, written) for end in (ends.source, ends.target)]
     else:
-        asked = answers.Asked(limited=asked.limited)
+        asked = answers.Asked()
         own = queries.query(rule.target, ends.target.ask.dialect)
         texts = [
             questions.text(ends.source, tree, written),
@@ -157,9 +160,11 @@ def _failure(scoped: scope.Scope, rule: configuration.Rule, known: dict[str, Any
 
 def _said(scoped: scope.Scope, rule: configuration.Rule, known: dict[str, Any]) -> tuple[model.Cause, str] | None:
     """Return the cause and what to tell; None where the rule holds."""
+    if "refused" in known:
+        return model.Cause.DIFFERENT_ANSWER, f"it can't be put to both sides: {known['refused']}"
     here, there = known.get("source_error"), known.get("target_error")
     if here and there:
-        return model.Cause.UNKNOWN, f"it can't be asked on either side: {here}; and on the target: {there}"
+        return model.Cause.DIFFERENT_ANSWER, f"it can't be asked on either side: {here}; and on the target: {there}"
     if here or there:
         return model.Cause.DIFFERENT_ANSWER, f"the {'source' if here else 'target'} refuses it: {here or there}"
     if known["kind"] == "query":

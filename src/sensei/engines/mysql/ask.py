@@ -40,7 +40,8 @@ class Ask:
         count = 0
         began = time.monotonic()
         try:
-            with _cursor(session, sql) as cursor:
+            with _cursor(session) as cursor:
+                cursor.execute(sql)
                 while block := cursor.fetchmany(1000):
                     rows += block[: max(0, keep - len(rows))]
                     count += len(block)
@@ -48,10 +49,11 @@ class Ask:
             return asking.Answer(error=_refused(error, time.monotonic() - began))
         return asking.Answer(tuple(rows), count)
 
-    def time(self, session: base.Session, sql: str) -> float | None:
-        began = time.perf_counter()
+    def time(self, session: base.Session, sql: str, is_large: bool) -> float | None:
         try:
-            with _cursor(session, sql) as cursor:
+            with _cursor(session) as cursor:
+                began = time.perf_counter()
+                cursor.execute(sql)
                 cursor.fetchmany(asking.BLOCK)
                 spent = time.perf_counter() - began
         except errors.SenseiError as error:
@@ -82,36 +84,29 @@ class Ask:
             " SET GLOBAL general_log = 1 while the application runs for a while",
         )
 
-    def text(self, value: Any) -> str:
-        if value is None:
-            return "NULL"
-        if isinstance(value, bytes):
-            return f"x'{value.hex()}'"
-        if isinstance(value, int | float):
-            return repr(value)
-        return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
-
 
 def _logged(session: base.Session, limit: int) -> list[asking.Statement]:
     """Return what the general log holds; it has no schema, so only what reads this one is of use."""
     found = session.rows(
         "SELECT CONVERT(argument USING utf8mb4), count(*) FROM mysql.general_log"
         " WHERE command_type IN ('Query', 'Execute')"
-        " AND argument REGEXP '^[[:space:]]*(select|with)[[:space:]]' AND thread_id <> CONNECTION_ID()"
+        " AND argument REGEXP '^[[:space:]]*(select|with)[[:space:]]'"
+        # This house's own sessions, this one included, begin by marking themselves.
+        " AND thread_id NOT IN"
+        " (SELECT thread_id FROM mysql.general_log WHERE argument LIKE 'SET @sensei\\_session = %')"
         f" GROUP BY argument ORDER BY count(*) DESC, argument LIMIT {limit:d}"
     )
     return [asking.Statement(str(q), int(n)) for q, n in found]
 
 
 @contextlib.contextmanager
-def _cursor(session: base.Session, sql: str) -> Iterator[Any]:
+def _cursor(session: base.Session) -> Iterator[Any]:
     ours = cast(sessions.MysqlSession, session)
     ours.run("START TRANSACTION READ ONLY")
     try:
         with ours.translated():
             cursor = ours.connection.cursor(cursors.SSCursor)
             try:
-                cursor.execute(sql)
                 yield cursor
             finally:
                 with contextlib.suppress(pymysql.MySQLError):  # it reads what is left, which may be an error, too

@@ -50,7 +50,7 @@ class Ask:
             return asking.Answer(error=_refused(error, self._seconds))
         return asking.Answer(tuple(rows), count)
 
-    def time(self, session: base.Session, sql: str) -> float | None:
+    def time(self, session: base.Session, sql: str, is_large: bool) -> float | None:
         began = time.perf_counter()
         try:
             with _limited(session, self._seconds) as cursor:
@@ -78,15 +78,6 @@ class Ask:
             "SQLite keeps no records of the statements that ran",
             hint="name a file of queries under validation.workload",
         )
-
-    def text(self, value: Any) -> str:
-        if value is None:
-            return "NULL"
-        if isinstance(value, bytes):
-            return f"x'{value.hex()}'"
-        if isinstance(value, int | float):
-            return repr(value)
-        return "'" + str(value).replace("'", "''") + "'"
 
 
 @contextlib.contextmanager
