@@ -166,6 +166,9 @@ def from_sqlite(value: Any, kind: Kind, *, is_source: bool) -> Any:
     match kind.name, value:
         case "int", int():
             return value
+        # Whole numbers beyond SQLite's own are kept as their digits.
+        case "int", str() if not is_source and re.fullmatch(r"0|[1-9]\d*", value):
+            return int(value)
         case "decimal", str():
             return _decimal(value, kind.scale if is_source else None)
         case "decimal", int() | float():
