@@ -360,8 +360,11 @@ class Mapper:
         if found is None or (override is not None and override.type) or found.back is types.Verdict.LOSSY:
             return None
         was = found.column
-        if was.type.domain and was.type.kind is types.Kind.NATIVE:
-            found = dataclasses.replace(found, column=dataclasses.replace(was, native=was.type.native))
+        if was.type.domain:
+            # Domains are not carried: it goes home as its base type, and not as what the engine between made of it.
+            plain = dataclasses.replace(was.type, domain="")
+            base_type = self.target.ddl.map_type(plain, self.target.name, None).native or plain.native
+            found = dataclasses.replace(found, column=dataclasses.replace(was, native=base_type))
         return found if not self.missing(found.column.native) else None
 
     def _may_number(self, table: catalog.Table, column: catalog.Column, native: str, numbered: bool) -> str | None:

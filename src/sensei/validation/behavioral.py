@@ -12,6 +12,7 @@ from sensei.engines import asking
 from sensei.validation import advice, answers, asked, missing, model, questions, scope, semantic, shapes, workload
 
 _PERSPECTIVE = model.Perspective.BEHAVIORAL
+_APPLICATION = "sensei validations"
 _CRITICAL, _WARNING = model.Severity.CRITICAL, model.Severity.WARNING
 _Kind = answers.Kind
 
@@ -93,12 +94,14 @@ def _unread(scoped: scope.Scope, problem: errors.SenseiError) -> model.Failure:
 
 
 def _catalogs(scoped: scope.Scope, ends: questions.Ends) -> tuple[catalog.Catalog, catalog.Catalog]:
+    # In sessions of their own: those that queries are put to look for names where the operator's do, and PostgreSQL
+    # then prints names without the schema that the plan has them with.
     plan = scoped.plan
-    with ends.source.told():
-        here = ends.source.side.engine.introspect.catalog(ends.source.session, plan.schemas)
-    with ends.target.told():
+    with ends.source.side.session(_APPLICATION) as session:
+        here = ends.source.side.engine.introspect.catalog(session, plan.schemas)
+    with ends.target.side.session(_APPLICATION) as session:
         schemas = [s for s in plan.target_schemas if s] or None
-        return here, ends.target.side.engine.introspect.catalog(ends.target.session, schemas)
+        return here, ends.target.side.engine.introspect.catalog(session, schemas)
 
 
 def _missing(scoped: scope.Scope, one: missing.Missing) -> model.Failure:
