@@ -162,6 +162,7 @@ def _session(database: servers.MysqlDatabase) -> Iterator[pymysql.cursors.Cursor
 
 
 def _waits(database: servers.MysqlDatabase) -> bool:
+    # InnoDB looks anew only for who has not asked for a tenth of a second.
     return bool(database.query("SELECT 1 FROM information_schema.innodb_lock_waits"))
 
 
@@ -174,7 +175,7 @@ def test_a_deadlock_costs_its_chunk_and_no_row(sensei: Sensei, source: Path, mys
             # The server ends whoever has changed fewer rows.
             other.execute("INSERT INTO ballast SELECT seq FROM seq_1_to_20000")
             other.execute(f"INSERT INTO items VALUES ({mid_copy.ROWS - 1}, 1, 'in the way')")
-        wait_until(lambda: _waits(mysql_db), what="a chunk waits for the row", interval=0.02)
+        wait_until(lambda: _waits(mysql_db), what="a chunk waits for the row", interval=0.2)
         other.execute("SELECT 1 FROM sensei_migrations FOR UPDATE")  # for which that chunk has to go
     running.wait(expect=0)
     mid_copy.check_finished(sensei, migration, source, mysql_db)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from sensei.engines.mysql import facts
 
 #: Seconds by which clock and uptime may drift apart before the clock counts as set.
 DRIFT = 2
+#: Marks that are taken before one stands in whose second a table was written.
+WAITS = 3
 #: How long a transaction is taken to stay open at most, in seconds, where the account may not see which ones are.
 LONGEST = 3600
 
@@ -26,7 +29,21 @@ def marker(session: base.Session) -> str:
     InnoDB calls by that name when the last transaction to commit had begun. One that is open now and commits later
     gives its tables a time before this mark: `oldest` is the begin of the oldest one, null where there is none, and
     false where the account lacks the privilege (PROCESS) to be told. Then the times of the tables tell.
+
+    Times are whole seconds. A table that was written in the second of the mark would be a suspect for ever, so the mark
+    waits for the next one, a few times at most: who writes all the time is a suspect rightly.
     """
+    for _ in range(WAITS):
+        mark, latest = _mark(session)
+        if latest < mark["now"]:
+            break
+        ((now,),) = session.rows("SELECT UNIX_TIMESTAMP(NOW(3))")
+        time.sleep(max(0.0, min(1.01, mark["now"] + 1.01 - float(now))))
+    return json.dumps(mark, ensure_ascii=False)
+
+
+def _mark(session: base.Session) -> tuple[dict[str, Any], int]:
+    """Return a mark of this moment, and the latest second in which a table of the database was made or written."""
     now, up = _clock(session)
     oldest: int | bool | None
     try:
@@ -36,15 +53,14 @@ def marker(session: base.Session) -> str:
         oldest = None if begun is None else int(begun)
     except errors.MissingPrivilege:
         oldest = False
-    written = {
-        str(name): int(at)
-        for name, at in session.rows(
-            "SELECT TABLE_NAME, UNIX_TIMESTAMP(UPDATE_TIME) FROM information_schema.TABLES"
-            " WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE' AND UPDATE_TIME IS NOT NULL",
-            [facts.own(session).database],
-        )
-    }
-    return json.dumps({"now": now, "up": up, "oldest": oldest, "written": written}, ensure_ascii=False)
+    found = session.rows(
+        "SELECT TABLE_NAME, UNIX_TIMESTAMP(UPDATE_TIME), UNIX_TIMESTAMP(CREATE_TIME) FROM information_schema.TABLES"
+        " WHERE TABLE_SCHEMA = ? AND TABLE_TYPE = 'BASE TABLE'",
+        [facts.own(session).database],
+    )
+    written = {str(name): int(at) for name, at, _ in found if at is not None}
+    latest = max((int(at) for _, *times in found for at in times if at is not None), default=0)
+    return {"now": now, "up": up, "oldest": oldest, "written": written}, latest
 
 
 def _clock(session: base.Session) -> tuple[int, int]:
