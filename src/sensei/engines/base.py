@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +13,7 @@ from sensei import catalog
 from sensei.catalog import types
 
 if TYPE_CHECKING:  # it is written in the words of this module
-    from sensei.engines import asking, keeping, merging
+    from sensei.engines import asking, comparing, defining, keeping, merging
 
 Row = tuple[Any, ...]
 #: What a rollback script adds to a migration's epoch: more than there ever are runners.
@@ -224,73 +224,6 @@ class Introspect(Protocol):
         """
 
 
-class DDL(Protocol):
-    """Writes definitions. Tables handed in are in the target's shape: native types, translated defaults."""
-
-    def quote(self, name: str) -> str:
-        """Quote one identifier; any text is safe afterwards. Raises BadInput for NUL or an empty name."""
-
-    def qualified(self, name: catalog.TableName) -> str:
-        """Quote a full table name."""
-
-    def map_type(self, logical: types.LogicalType, source_engine: str, facts: ColumnFacts | None) -> types.Mapped:
-        """Choose the native type for values of a logical type."""
-
-    def fit(self, table: catalog.Table, parents: Mapping[TableName, catalog.Table]) -> Fitted:
-        """Return what must be otherwise in a mapped table so that its keys, indexes and rows fit this engine.
-
-        `table` is in the target's shape with its foreign keys; `parents` are the migrated tables that they point to,
-        in the target's shape as well.
-        """
-
-    def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
-        """Return the default's SQL in this engine for a portable default, or None where it can't be said."""
-
-    def create(self, thing: catalog.Table | catalog.Sequence) -> list[str]:
-        """Return the statements that create a table (for loading) or a sequence."""
-
-    def create_schema(self, name: str) -> list[str]:
-        """Return the statements that create a schema."""
-
-    def finish(self, table: catalog.Table) -> list[Finish]:
-        """Return what is built after the load, in order: keys, indexes; foreign keys come last, over all tables."""
-
-    def prime(self, table: catalog.Table, sequences: Sequence[catalog.Sequence]) -> list[str]:
-        """Return the statements that put identities and sequences where the source's stand, never behind the data."""
-
-    def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
-        """Return the statements that put a sequence that belongs to no column where the source's stands."""
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What has to change in a table before an engine can make it."""
-
-    #: Other types for some columns; their verdicts are about this change alone.
-    types: Mapping[str, types.Mapped] = field(default_factory=dict)
-    indexes: Mapping[str, catalog.Index] = field(default_factory=dict)  #: by name: the same over parts of values
-    #: Foreign keys, by name, that can't be declared, and why.
-    refused: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  #: what else the operator should know, in words
-
-
-@dataclass(frozen=True)
-class Finish:
-    """One object that is built after the load."""
-
-    kind: str  #: "primary_key", "unique", "index", "foreign_key", "check"
-    name: str
-    statements: tuple[str, ...]
-    columns: tuple[str, ...] = ()
-    proof: str = ""  #: SQL that returns a row for each violation, before or after the build; empty: the build proves
-    #: SQL condition over the table's alias `c`, true for each row that must go before this can be built; of rows
-    #: that are duplicates of each other it spares one. Empty: rows can't violate this one by one.
-    violators: str = ""
-    removal: tuple[str, ...] = ()  #: statements that take it off again
-    there: str = ""  #: SQL scalar, true where it is built; only for engines whose DDL commits by itself
-    trusting: bool = False  #: the statements take the rows on trust: the proof is asked when they were run
-
-
 class Undo(Protocol):
     """The way back: the same statements are run by `rollback` and printed by `rollback-script`."""
 
@@ -371,89 +304,6 @@ class Rows(Protocol):
         """Scan a table for values that do not conform; empty where the engine enforces its types."""
 
 
-@dataclass(frozen=True)
-class Digest:
-    """Some rows in key order, summed up by the server."""
-
-    rows: int
-    checksum: str  #: md5 of their lines (`catalog.digestline`), joined; "" of no rows
-    last: KeyValue | None = None  #: key of the last of them
-    bytes: int = 0  #: of their lines
-
-
-class Digests(Protocol):
-    """Sums rows up inside the server, to the same checksum in every engine.
-
-    A line is made of canonical texts in the form `catalog.digestline` says. Two equal checksums prove rows equal; two
-    different ones only ask for a closer look, since a server may have to spell one value in its own way.
-    `form` VALUES or NATIVE means values as this engine stores them, for two ends of one engine; TEXT canonical texts.
-    """
-
-    def sorts_as_number(self, native: str) -> bool:
-        """Tell whether the server orders whole numbers in a column of this declared type as numbers."""
-
-    def span(self, session: Session, table: TableName, key: ChunkKey) -> tuple[int, int] | None:
-        """Return the lowest and the highest value of the key's first column; None of no rows, or no numbers."""
-
-    def block(self, session: Session, spec: ReadSpec, form: Form, limit: int, last: bool = True) -> Digest:
-        """Sum up the first rows of a range in key order, at most `limit`.
-
-        `last` False: nobody will look at the digest's last key, and an engine that pays for it need not tell it.
-        The last key may hold what is no number where the engine does not enforce types.
-        """
-
-    def buckets(
-        self, session: Session, spec: ReadSpec, form: Form, key: Sequence[int], number: int
-    ) -> dict[int, tuple[int, int]]:
-        """Spread all rows over buckets; returns bucket -> (rows, sum of `digestline.weight`), without empty ones.
-
-        `key` are the positions of the columns whose line decides the bucket, see `digestline.bucket`.
-        """
-
-
-@dataclass(frozen=True)
-class ColumnSurvey:
-    """What one query told of a column; None where the question makes no sense for its type, or was not asked."""
-
-    nulls: int
-    lowest: str | None = None  #: numbers and times, in an ISO or a decimal form
-    highest: str | None = None
-    mean: float | None = None  #: of numbers
-    shortest: int | None = None  #: characters of text without trailing blanks where they are padding; bytes of bytes
-    longest: int | None = None
-    length: float | None = None  #: the mean length
-    distinct: int | None = None
-
-
-@dataclass(frozen=True)
-class Orphans:
-    """Rows whose foreign key points at nothing."""
-
-    rows: int
-    samples: tuple[str, ...] = ()  #: some of the values that point at nothing
-
-
-class Survey(Protocol):
-    """Questions about a table's content and order that one statement on the server answers; writes nothing."""
-
-    def columns(self, session: Session, spec: ReadSpec, distinct: bool) -> tuple[int, dict[str, ColumnSurvey]]:
-        """Return the number of rows in the range of `spec` and what is known of each column, by name.
-
-        `distinct` asks for the number of distinct values, which costs a sort of each column.
-        """
-
-    def orphans(
-        self, session: Session, child: TableName, columns: Sequence[str], parent: TableName, references: Sequence[str]
-    ) -> Orphans:
-        """Count the rows of `child` whose columns, none of them NULL, are in no row of `parent`."""
-
-    def highest(self, session: Session, table: TableName, column: str) -> int | None:
-        """Return the largest integer in a column that is numbered, or None."""
-
-    def asleep(self, session: Session, tables: Sequence[TableName]) -> list[tuple[TableName, str, str]]:
-        """Return what is there and switched off on these tables: (table, kind, name); such as disabled triggers."""
-
-
 class Connect(Protocol):
     """Opens a session."""
 
@@ -512,7 +362,7 @@ class Engine:
     capabilities: Capabilities
     connect: Connect
     introspect: Introspect
-    ddl: DDL
+    ddl: defining.DDL
     undo: Undo
     rows: Rows
     ledger_prefix: str  #: put before a ledger table's name to get its quoted, qualified name: `"sensei_".` or `sensei_`
@@ -523,11 +373,11 @@ class Engine:
     fence: Fence | None = None  #: where DDL commits by itself
     #: What the plan should say of this server as a target, in an operator's words.
     notes: Callable[[Session], list[str]] | None = None
-    digests: Digests | None = None  #: None: rows are summed up where they are read
+    digests: comparing.Digests | None = None  #: None: rows are summed up where they are read
     keep: keeping.Keep | None = None  #: sets the target's own tables aside; None: not carried out on this engine
     bind: keeping.Bind | None = None
     merge: merging.Merge | None = None  #: adds rows to the target's own tables; None: not carried out on this engine
-    survey: Survey | None = None  #: None: validation can't ask this engine yet
+    survey: comparing.Survey | None = None  #: None: validation can't ask this engine yet
     ask: asking.Ask | None = None  #: None: rules and workloads can't be asked of this engine
 
 

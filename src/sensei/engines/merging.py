@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sensei import catalog
-from sensei.engines import base
+from sensei.engines import base, defining
 
 #: What an addition has beside the table itself, each in a place of the migration under the table's own name: the rows
 #: on their way in, the rows of the target's own that they overwrite, and the keys of those that are new.
@@ -104,17 +104,17 @@ class Merge(Protocol):
         """
 
 
-def match(ddl: base.DDL, a: str, b: str, key: Sequence[str]) -> str:
+def match(ddl: defining.DDL, a: str, b: str, key: Sequence[str]) -> str:
     """Write the condition that two aliases are rows of one key."""
     return " AND ".join(f"{a}.{ddl.quote(k)} = {b}.{ddl.quote(k)}" for k in key)
 
 
-def listed(ddl: base.DDL, columns: Sequence[str], alias: str = "") -> str:
+def listed(ddl: defining.DDL, columns: Sequence[str], alias: str = "") -> str:
     """Write a list of columns."""
     return ", ".join((f"{alias}." if alias else "") + ddl.quote(c) for c in columns)
 
 
-def keep(ddl: base.DDL, addition: Addition) -> str:
+def keep(ddl: defining.DDL, addition: Addition) -> str:
     """Write the statement that copies the rows to be overwritten."""
     q = ddl.qualified
     return (
@@ -124,7 +124,7 @@ def keep(ddl: base.DDL, addition: Addition) -> str:
     )
 
 
-def note(ddl: base.DDL, addition: Addition) -> str:
+def note(ddl: defining.DDL, addition: Addition) -> str:
     """Write the statement that notes the keys of rows that are new; after `keep`."""
     q = ddl.qualified
     return (
@@ -134,7 +134,7 @@ def note(ddl: base.DDL, addition: Addition) -> str:
     )
 
 
-def taken(ddl: base.DDL, addition: Addition, index: catalog.Index, same: str) -> str:
+def taken(ddl: defining.DDL, addition: Addition, index: catalog.Index, same: str) -> str:
     """Write `Merge.conflict`; `same` compares two values, so that NULLs count or do not.
 
     What a row has under the index is computed on both sides by the index's own words, which name columns without a

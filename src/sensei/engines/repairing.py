@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sensei import catalog
-from sensei.engines import base, merging
+from sensei.engines import base, defining, merging
 
 #: What a repair has beside the table itself, in the ledger's place: the keys of the rows that it is about, the rows as
 #: they shall be, the rows as they were, and the keys of those that were taken out.
@@ -146,7 +146,7 @@ def staying(engine: base.Engine, repair: Repair) -> str:
     return f"SELECT count(*) FROM {q(repair.place(OLD))} t WHERE {_is_to_go(ddl, repair)}"
 
 
-def _is_to_go(ddl: base.DDL, repair: Repair) -> str:
+def _is_to_go(ddl: defining.DDL, repair: Repair) -> str:
     q = ddl.qualified
     return " AND ".join(
         f"NOT EXISTS (SELECT 1 FROM {q(repair.place(what))} x WHERE {merging.match(ddl, 'x', 't', repair.key)})"
@@ -154,7 +154,7 @@ def _is_to_go(ddl: base.DDL, repair: Repair) -> str:
     )
 
 
-def _pointing(ddl: base.DDL, repair: Repair, pointer: Pointer, alias: str) -> str:
+def _pointing(ddl: defining.DDL, repair: Repair, pointer: Pointer, alias: str) -> str:
     on = " AND ".join(
         f"p.{ddl.quote(own)} = {alias}.{ddl.quote(to)}"
         for own, to in zip(pointer.columns, pointer.references, strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base
+from sensei.engines import base, comparing, defining
 
 Kind = types.Kind
 
@@ -71,7 +71,7 @@ def columns(
     distinct: bool,
     tail: str,
     params: Sequence[Any],
-) -> tuple[int, dict[str, base.ColumnSurvey]]:
+) -> tuple[int, dict[str, comparing.ColumnSurvey]]:
     """Ask everything about a range of a table in one statement; `tail` is its FROM and WHERE."""
     asked = [_answers(c.type.kind, w, distinct) for c, w in zip(spec.columns, words, strict=True)]
     listed = ", ".join(["count(*)", *(a.sql for answers in asked for a in answers)])
@@ -79,19 +79,19 @@ def columns(
     rows, values = int(row[0]), iter(row[1:])
     found = {}
     for column, answers in zip(spec.columns, asked, strict=True):
-        found[column.name] = base.ColumnSurvey(**{a.field: a.read(next(values)) for a in answers})
+        found[column.name] = comparing.ColumnSurvey(**{a.field: a.read(next(values)) for a in answers})
     return rows, found
 
 
 def orphans(
     session: base.Session,
-    ddl: base.DDL,
+    ddl: defining.DDL,
     child: catalog.TableName,
     columns: Sequence[str],
     parent: catalog.TableName,
     references: Sequence[str],
     shown: Callable[[str], str],
-) -> base.Orphans:
+) -> comparing.Orphans:
     """Count rows that point at nothing, and name some of what they point with; `shown` turns a value into text."""
     q = ddl.quote
     held = " AND ".join(f"c.{q(c)} IS NOT NULL" for c in columns)
@@ -102,11 +102,11 @@ def orphans(
     )
     count = int(session.rows(f"SELECT count(*){tail}")[0][0])
     if not count:
-        return base.Orphans(0)
+        return comparing.Orphans(0)
     listed = ", ".join(shown(f"c.{q(c)}") for c in columns)
     some = session.rows(f"SELECT DISTINCT {listed}{tail} ORDER BY {', '.join(map(str, range(1, len(columns) + 1)))}"
                         f" LIMIT {_SAMPLES}")  # fmt: skip
-    return base.Orphans(count, tuple(", ".join(str(v) for v in row) for row in some))
+    return comparing.Orphans(count, tuple(", ".join(str(v) for v in row) for row in some))
 
 
 def _text(value: Any) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sensei import catalog, crashpoints, errors
-from sensei.engines import base, ledger
+from sensei.engines import base, defining, ledger
 from sensei.plan import model, steps_build
 from sensei.plan.steps_context import Context, Facts
 from sensei.work import sides
@@ -201,7 +201,7 @@ def _build(ctx: Context, step: model.Step) -> Facts:
     return {"built": finish.name, "kind": finish.kind, "rows_turned_out": turned_out}
 
 
-def _build_once(ctx: Context, step: model.Step, finish: base.Finish) -> None:
+def _build_once(ctx: Context, step: model.Step, finish: defining.Finish) -> None:
     """Build it unless it is there; raises DataRejected where rows violate it, and nothing of it is left then."""
     session = ctx.target_session
     if not _is_built(ctx, step):
@@ -215,7 +215,7 @@ def _build_once(ctx: Context, step: model.Step, finish: base.Finish) -> None:
         raise errors.DataRejected(f"rows violate {finish.name}")
 
 
-def _turn_out(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -> int:
+def _turn_out(ctx: Context, step: model.Step, finish: defining.Finish, reason: str) -> int:
     session, words = ctx.target_session, ctx.target.engine.dialect
     keys = [(step, finish)]
     if finish.kind == "foreign_key":

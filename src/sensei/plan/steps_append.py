@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 
 from sensei import catalog, crashpoints, errors
-from sensei.engines import base, keeping, ledger, merging
+from sensei.engines import base, defining, keeping, ledger, merging
 from sensei.plan import model, steps_build
 from sensei.plan.steps_context import Context, Facts
 
@@ -231,7 +231,7 @@ def _turn_out(ctx: Context, step: model.Step, plan: model.TablePlan, add: mergin
 
 def _unique_conditions(
     plan: model.TablePlan, add: merging.Addition, engine: base.Engine, port: merging.Merge, stage: catalog.Table
-) -> list[base.Finish]:
+) -> list[defining.Finish]:
     found = []
     assert plan.append is not None
     for index in plan.append.uniques:
@@ -239,13 +239,13 @@ def _unique_conditions(
             if finish.violators:
                 found.append(finish)
         columns = tuple(c.name or str(c.expression) for c in index.columns)
-        found.append(base.Finish("unique", index.name, (), columns, violators=port.conflict(add, index)))
+        found.append(defining.Finish("unique", index.name, (), columns, violators=port.conflict(add, index)))
     return found
 
 
 def _orphan_conditions(
     plan: model.TablePlan, add: merging.Addition, engine: base.Engine, stage: catalog.Table
-) -> list[base.Finish]:
+) -> list[defining.Finish]:
     found = []
     for key in plan.target.foreign_keys:
         if not set(key.columns) <= set(add.columns):
@@ -260,11 +260,11 @@ def _orphan_conditions(
         if key.table == add.table:  # a partner may be on its way in as well
             condition = f"({condition}) AND ({violators(add.stage)})"
         if condition:
-            found.append(base.Finish("foreign_key", key.name, (), key.columns, violators=condition))
+            found.append(defining.Finish("foreign_key", key.name, (), key.columns, violators=condition))
     return found
 
 
-def _out(ctx: Context, step: model.Step, add: merging.Addition, finish: base.Finish) -> int:
+def _out(ctx: Context, step: model.Step, add: merging.Addition, finish: defining.Finish) -> int:
     if not finish.violators:
         return 0
     name = ctx.target.engine.ddl.qualified(add.stage)

@@ -6,12 +6,12 @@ import dataclasses
 
 from sensei import catalog, errors
 from sensei.catalog import types
-from sensei.engines import base, ledger
+from sensei.engines import base, defining, ledger
 from sensei.plan import model
 from sensei.plan.steps_context import Context, Facts
 
 
-def finish_of(ctx: Context, step: model.Step) -> base.Finish:
+def finish_of(ctx: Context, step: model.Step) -> defining.Finish:
     """Return what a step builds."""
     table = ctx.plan.table(step.table or "").target
     return next(f for f in ctx.target.engine.ddl.finish(table) if f.kind == step.kind and f.name == step.detail["name"])
@@ -41,7 +41,7 @@ def build(ctx: Context, step: model.Step) -> Facts:
     return {"built": finish.name, "kind": finish.kind, "rows_turned_out": turned_out}
 
 
-def _run_all(session: base.Session, finish: base.Finish) -> None:
+def _run_all(session: base.Session, finish: defining.Finish) -> None:
     for statement in finish.statements:
         session.run(statement)
     # An engine that takes foreign keys on trust while loading (SQLite) is asked for orphans here.
@@ -49,7 +49,7 @@ def _run_all(session: base.Session, finish: base.Finish) -> None:
         raise errors.DataRejected(f"rows violate {finish.name}")
 
 
-def _turn_out_orphans(ctx: Context, step: model.Step, finish: base.Finish, reason: str) -> int:
+def _turn_out_orphans(ctx: Context, step: model.Step, finish: defining.Finish, reason: str) -> int:
     """Turn out orphans, and the orphans that their going leaves, until every foreign key holds.
 
     Foreign keys that are already built come off first: one with ON DELETE CASCADE would take rows along that are
@@ -67,12 +67,12 @@ def _turn_out_orphans(ctx: Context, step: model.Step, finish: base.Finish, reaso
     return total
 
 
-def other_keys(ctx: Context, step: model.Step) -> list[tuple[model.Step, base.Finish]]:
+def other_keys(ctx: Context, step: model.Step) -> list[tuple[model.Step, defining.Finish]]:
     """Return every other foreign key of the plan."""
     return [(s, finish_of(ctx, s)) for s in ctx.plan.steps if s.kind == "foreign_key" and s.id != step.id]
 
 
-def turn_out_rounds(ctx: Context, keys: list[tuple[model.Step, base.Finish]], reason: str) -> int:
+def turn_out_rounds(ctx: Context, keys: list[tuple[model.Step, defining.Finish]], reason: str) -> int:
     """Turn out the orphans of these keys until none is left; nothing may go with them by itself."""
     total, round_total = 0, -1
     while round_total:
@@ -85,7 +85,7 @@ def turn_out_rounds(ctx: Context, keys: list[tuple[model.Step, base.Finish]], re
 
 
 def turn_out(
-    ctx: Context, step: model.Step, finish: base.Finish, reason: str, of: catalog.TableName | None = None
+    ctx: Context, step: model.Step, finish: defining.Finish, reason: str, of: catalog.TableName | None = None
 ) -> int:
     """Move the rows that violate a constraint from the table into the quarantine, in the same transaction.
 

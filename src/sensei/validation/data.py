@@ -12,7 +12,7 @@ from typing import Any
 
 from sensei import errors
 from sensei.catalog import types
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.validation import model, patterns, plain, rowset, unit, values
 from sensei.work import executor, sides
 
@@ -280,7 +280,7 @@ class _Comparison:
         )
 
 
-def _digests(side: sides.Side) -> base.Digests:
+def _digests(side: sides.Side) -> comparing.Digests:
     return side.engine.digests or plain.Digests(side.engine.rows)
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from sensei import catalog, errors
 from sensei.catalog import digestline, rowtext
-from sensei.engines import base
+from sensei.engines import base, comparing
 
 
 class Digests:
-    """Fills the port `base.Digests` from reads of canonical text; slower, and the same checksums."""
+    """Fills the port `comparing.Digests` from reads of canonical text; slower, and the same checksums."""
 
     def __init__(self, rows: base.Rows) -> None:
         self._rows = rows
@@ -27,7 +27,7 @@ class Digests:
 
     def block(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
-    ) -> base.Digest:
+    ) -> comparing.Digest:
         """Sum up the first rows of a range."""
         end = self._rows.boundary(session, spec.table, spec.key, spec.lower, limit)
         if end is not None and spec.upper is not None and _after(end, spec.upper):
@@ -39,9 +39,9 @@ class Digests:
             digest.update((digestline.ROW if rows else b"") + one)
             rows, size = rows + 1, size + len(one)
         if not rows:
-            return base.Digest(0, "")
+            return comparing.Digest(0, "")
         # The range may have had fewer rows than the limit before its own end, and then that is where it ends.
-        return base.Digest(rows, digest.hexdigest(), end if end is not None and rows >= limit else None, size)
+        return comparing.Digest(rows, digest.hexdigest(), end if end is not None and rows >= limit else None, size)
 
     def buckets(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from sensei import catalog, errors
 from sensei.config import validation as configuration
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.validation import model
 from sensei.work import sides
 
@@ -182,7 +182,7 @@ class Both:
         return asked.result(), answer
 
 
-def survey(engine: base.Engine) -> base.Survey:
+def survey(engine: base.Engine) -> comparing.Survey:
     """Return the engine's survey; raises NotYet."""
     if engine.survey is None:
         raise errors.NotYet(f"validation can't ask {engine.name} yet")

@@ -13,7 +13,7 @@ from typing import Any
 from sensei import errors
 from sensei.catalog import types
 from sensei.config import fields
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.validation import advice, model, scope
 
 _PERSPECTIVE = model.Perspective.STATISTICAL
@@ -117,7 +117,7 @@ def _table(scoped: scope.Scope, ends: scope.Both, pair: model.Pair) -> dict[str,
     return result
 
 
-def _plain(found: base.ColumnSurvey) -> dict[str, Any]:
+def _plain(found: comparing.ColumnSurvey) -> dict[str, Any]:
     return {k: v for k, v in dataclasses.asdict(found).items() if v is not None}
 
 
@@ -161,15 +161,15 @@ def _measure(
     band: Band,
     is_target: bool,
     is_whole: bool,
-) -> tuple[int, dict[str, base.ColumnSurvey]]:
+) -> tuple[int, dict[str, comparing.ColumnSurvey]]:
     distinct = not is_whole or pair.rows <= WHOLE
     return scope.survey(engine).columns(session, _spec(pair, columns, band, is_target), distinct)
 
 
 def compare(
     column: model.Column,
-    source: base.ColumnSurvey,
-    target: base.ColumnSurvey,
+    source: comparing.ColumnSurvey,
+    target: comparing.ColumnSurvey,
     rows_source: int,
     rows_target: int,
     spare: int,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.validation import advice, model, scope
 
 _PERSPECTIVE = model.Perspective.STRUCTURAL
@@ -270,7 +270,7 @@ def _asleep(
 
 
 def _sequences(
-    plan: scope.Plan, source: base.Catalog, target: base.Catalog, survey: base.Survey, session: base.Session
+    plan: scope.Plan, source: base.Catalog, target: base.Catalog, survey: comparing.Survey, session: base.Session
 ) -> Iterator[Found]:
     there = {s.name: s for s in target.sequences}
     at_source = {str(s.name): s for s in source.sequences}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from sensei import errors
 from sensei.catalog import digestline, types
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.transfer import copier
 from sensei.validation import model, plain, rowset, spread, values
 from sensei.work import sides
@@ -102,11 +102,11 @@ class _Sides:
 
     def block(
         self, at: int, lower: base.KeyValue | None, upper: base.KeyValue | None, limit: int
-    ) -> concurrent.futures.Future[base.Digest]:
+    ) -> concurrent.futures.Future[comparing.Digest]:
         """Let one side sum a range up."""
         spec = ranged(self.reads[at], lower, upper)
 
-        def act() -> base.Digest:
+        def act() -> comparing.Digest:
             with sides.told(self.ends[at].role.value, self.ends[at].name):
                 # Where a range ends is for the source to say.
                 return self.digests[at].block(self.sessions[at], spec, self.form, limit, last=at == 0)
@@ -221,7 +221,7 @@ def _differing(
     """Sum up a range in blocks of so many rows, count what is equal, and return the blocks that are not."""
     done = 0
     waiting: collections.deque[
-        tuple[base.KeyValue | None, base.KeyValue | None, base.Digest, concurrent.futures.Future[base.Digest]]
+        tuple[base.KeyValue | None, base.KeyValue | None, comparing.Digest, concurrent.futures.Future[comparing.Digest]]
     ]
     waiting = collections.deque()
     found: list[_Range] = []

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sensei import catalog, errors
 from sensei.catalog import rowtext, types
-from sensei.engines import base
+from sensei.engines import base, defining
 from sensei.engines.mysql import fit, names, typemap
 
 Kind = types.Kind
@@ -43,7 +43,7 @@ class DDL:
     def map_type(self, logical: types.LogicalType, source_engine: str, facts: base.ColumnFacts | None) -> types.Mapped:
         return typemap.target(logical, source_engine, facts)
 
-    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> base.Fitted:
+    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> defining.Fitted:
         return fit.fit(table, parents)
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
@@ -67,7 +67,7 @@ class DDL:
     def create_schema(self, name: str) -> list[str]:
         return [f"CREATE DATABASE {names.quote(name)} CHARACTER SET utf8mb4"]
 
-    def finish(self, table: catalog.Table) -> list[base.Finish]:
+    def finish(self, table: catalog.Table) -> list[defining.Finish]:
         early = _early_key(table)
         found = [_unique(table, key) for key in table.uniques if key is not early]
         found += [_index(table, index) for index in table.indexes if index is not early]
@@ -234,15 +234,17 @@ def _elements(index: catalog.Index) -> str:
     )
 
 
-def _unique(table: catalog.Table, key: catalog.Key) -> base.Finish:
+def _unique(table: catalog.Table, key: catalog.Key) -> defining.Finish:
     name = names.qualified(table.name)
     add = f"ALTER TABLE {name} ADD UNIQUE KEY {names.quote(key.name)} ({names.names(key.columns)})"
     proof, violators = _duplicates(table, key.columns)
     removal = (f"ALTER TABLE {name} DROP KEY {names.quote(key.name)}",)
-    return base.Finish("unique", key.name, (add,), key.columns, proof, violators, removal, _indexed(table, key.name))
+    return defining.Finish(
+        "unique", key.name, (add,), key.columns, proof, violators, removal, _indexed(table, key.name)
+    )
 
 
-def _index(table: catalog.Table, index: catalog.Index) -> base.Finish:
+def _index(table: catalog.Table, index: catalog.Index) -> defining.Finish:
     name = names.qualified(table.name)
     if index.method not in _METHODS:
         raise errors.BadInput(f"MariaDB and MySQL have no {index.method} index")
@@ -255,7 +257,7 @@ def _index(table: catalog.Table, index: catalog.Index) -> base.Finish:
         proof, violators = _duplicates(table, plain)
     removal = (f"ALTER TABLE {name} DROP INDEX {names.quote(index.name)}",)
     there = _indexed(table, index.name)
-    return base.Finish("index", index.name, (add,), plain, proof, violators, removal, there)
+    return defining.Finish("index", index.name, (add,), plain, proof, violators, removal, there)
 
 
 def _schema(table: catalog.Table) -> str:
@@ -283,7 +285,7 @@ def _duplicates(table: catalog.Table, columns: Sequence[str]) -> tuple[str, str]
     return proof, f"({outer}) IN (SELECT {key} FROM ({numbered}) AS numbered WHERE n > 1)"
 
 
-def _foreign_key(table: catalog.Table, key: catalog.ForeignKey) -> base.Finish:
+def _foreign_key(table: catalog.Table, key: catalog.ForeignKey) -> defining.Finish:
     name = names.qualified(table.name)
     add = (
         f"ALTER TABLE {name} ADD CONSTRAINT {names.quote(key.name)} FOREIGN KEY ({names.names(key.columns)})"
@@ -309,7 +311,9 @@ def _foreign_key(table: catalog.Table, key: catalog.ForeignKey) -> base.Finish:
     # Where the server looks at the rows itself it makes the whole table anew, some thirty times slower than to take
     # them on trust and to ask for orphans. From then on it keeps others to the key.
     statements = ("SET SESSION foreign_key_checks = 0", add, "SET SESSION foreign_key_checks = 1")
-    return base.Finish("foreign_key", key.name, statements, key.columns, proof, orphan, removal, there, trusting=True)
+    return defining.Finish(
+        "foreign_key", key.name, statements, key.columns, proof, orphan, removal, there, trusting=True
+    )
 
 
 def _action(text: str) -> str:

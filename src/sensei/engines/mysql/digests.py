@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sensei import catalog, errors
 from sensei.catalog import digestline, types
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.engines.mysql import facts, names, read, render, rows
 
 Kind = types.Kind
@@ -17,7 +17,7 @@ _MARKS = render.Marks("\x1dsensei")
 
 
 class Digests:
-    """Fills the port `base.Digests`."""
+    """Fills the port `comparing.Digests`."""
 
     def sorts_as_number(self, native: str) -> bool:
         return native.lower().split("(")[0].split(" ")[0] in facts.INTEGERS | {"decimal", "numeric"}
@@ -29,7 +29,7 @@ class Digests:
 
     def block(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
-    ) -> base.Digest:
+    ) -> comparing.Digest:
         mine = facts.own(session)
         known = facts.of(session, spec.table)
         # Rows are aggregated as the index gives them: a sorted or limited inner query would be written to disk first.
@@ -50,7 +50,7 @@ class Digests:
         if size is not None and int(size) >= most:
             raise errors.ServerFailed(f"{found} rows of {spec.table} are more than max_allowed_packet holds at once")
         full = inside and int(found) >= limit
-        return base.Digest(int(found), str(checksum or ""), end if full else None, int(size or 0))
+        return comparing.Digest(int(found), str(checksum or ""), end if full else None, int(size or 0))
 
     def buckets(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int

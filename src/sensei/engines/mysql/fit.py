@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base
+from sensei.engines import defining
 
 #: Bytes of the longest key, of the longest row beside texts and blobs, and of one character.
 KEY, ROW, CHARACTER = 3072, 65535, 4
@@ -21,7 +21,7 @@ _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _NATIVE = re.compile(r"(?P<word>\w+)(?:\((?P<size>\d+)[^)]*\))?(?P<unsigned> unsigned)?", re.ASCII)
 
 
-def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> base.Fitted:
+def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> defining.Fitted:
     """Return what must be otherwise in a table that came from another engine."""
     changed: dict[str, types.Mapped] = {}
     natives = {c.name: c.native for c in table.columns}
@@ -56,7 +56,7 @@ def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]
             f"a row of MariaDB and MySQL holds {ROW} bytes, so the longest columns become {natives[column]}",
         )  # fmt: skip
     indexes = {i.name: cut for i in table.indexes if not i.unique and (cut := _cut(i, natives, widths)) != i}
-    return base.Fitted(changed, indexes, refused, tuple(_notes(table, indexes, refused)))
+    return defining.Fitted(changed, indexes, refused, tuple(_notes(table, indexes, refused)))
 
 
 def _parse(native: str) -> tuple[str, int | None, bool]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base, surveying
+from sensei.engines import base, comparing, surveying
 from sensei.engines.mysql import ddl, facts, names, read
 
 Kind = types.Kind
@@ -17,7 +17,7 @@ class Survey:
 
     def columns(
         self, session: base.Session, spec: base.ReadSpec, distinct: bool
-    ) -> tuple[int, dict[str, base.ColumnSurvey]]:
+    ) -> tuple[int, dict[str, comparing.ColumnSurvey]]:
         known = facts.of(session, spec.table)
         where, params = read.range_sql(known, spec.key, spec.lower, spec.upper)
         words = [_words(known.column(c.name), c.type) for c in spec.columns]
@@ -30,7 +30,7 @@ class Survey:
         columns: Sequence[str],
         parent: catalog.TableName,
         references: Sequence[str],
-    ) -> base.Orphans:
+    ) -> comparing.Orphans:
         return surveying.orphans(
             session, ddl.DDL(), child, columns, parent, references, lambda column: f"CAST({column} AS CHAR)"
         )

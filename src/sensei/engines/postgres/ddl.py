@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sensei import catalog, errors
 from sensei.catalog import rowtext, types
-from sensei.engines import base
+from sensei.engines import base, defining
 from sensei.engines.postgres import typemap
 
 #: Bytes of the longest name; the server would cut longer ones silently.
@@ -72,8 +72,8 @@ class DDL:
     def map_type(self, logical: types.LogicalType, source_engine: str, facts: base.ColumnFacts | None) -> types.Mapped:
         return typemap.target(logical, source_engine, facts)
 
-    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> base.Fitted:
-        return base.Fitted()  # keys and rows of any size, and foreign keys between types that compare
+    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> defining.Fitted:
+        return defining.Fitted()  # keys and rows of any size, and foreign keys between types that compare
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         kind = default.kind
@@ -116,9 +116,9 @@ class DDL:
     def create_schema(self, name: str) -> list[str]:
         return [f"CREATE SCHEMA {quote(name)}"]
 
-    def finish(self, table: catalog.Table) -> list[base.Finish]:
+    def finish(self, table: catalog.Table) -> list[defining.Finish]:
         name = qualified(table.name)
-        found: list[base.Finish] = []
+        found: list[defining.Finish] = []
         keys = [("primary_key", table.primary)] if table.primary else []
         for kind, key in [*keys, *(("unique", u) for u in table.uniques)]:
             word = "PRIMARY KEY" if kind == "primary_key" else "UNIQUE"
@@ -129,13 +129,15 @@ class DDL:
             if kind == "primary_key":
                 violators = " OR ".join([violators, *(f"c.{quote(c)} IS NULL" for c in key.columns)])
             removal = _drop_constraint(name, key.name)
-            found.append(base.Finish(kind, key.name, (add + _deferral(key),), key.columns, proof, violators, removal))
+            found.append(
+                defining.Finish(kind, key.name, (add + _deferral(key),), key.columns, proof, violators, removal)
+            )
         found += [_index(table.name, i) for i in table.indexes if i.valid]
         for check in table.checks:
             if not check.validated:
                 add = f"ALTER TABLE {name} ADD CONSTRAINT {quote(check.name)} CHECK ({check.sql}) NOT VALID"
                 removal = _drop_constraint(name, check.name)
-                found.append(base.Finish("check", check.name, (add,), removal=removal))
+                found.append(defining.Finish("check", check.name, (add,), removal=removal))
         found += [_foreign_key(name, f) for f in table.foreign_keys]
         return found
 
@@ -268,7 +270,7 @@ def _duplicates(table: str, columns: Sequence[str], nulls_distinct: bool) -> tup
     return proof, f"EXISTS (SELECT 1 FROM {table} d WHERE {match} AND d.ctid < c.ctid)"
 
 
-def _index(name: catalog.TableName, index: catalog.Index) -> base.Finish:
+def _index(name: catalog.TableName, index: catalog.Index) -> defining.Finish:
     table = qualified(name)
     parts = []
     for column in index.columns:
@@ -298,10 +300,10 @@ def _index(name: catalog.TableName, index: catalog.Index) -> base.Finish:
     if index.unique and len(plain) == len(index.columns) and not index.where:
         proof, violators = _duplicates(table, plain, index.nulls_distinct)
     removal = (f"DROP INDEX {qualified(catalog.TableName(name.schema, index.name))}",)
-    return base.Finish("index", index.name, (sql,), plain, proof, violators, removal)
+    return defining.Finish("index", index.name, (sql,), plain, proof, violators, removal)
 
 
-def _foreign_key(table: str, key: catalog.ForeignKey) -> base.Finish:
+def _foreign_key(table: str, key: catalog.ForeignKey) -> defining.Finish:
     add = (
         f"ALTER TABLE {table} ADD CONSTRAINT {quote(key.name)} FOREIGN KEY ({names(key.columns)})"
         f" REFERENCES {qualified(key.table)} ({names(key.references)})"
@@ -324,7 +326,7 @@ def _foreign_key(table: str, key: catalog.ForeignKey) -> base.Finish:
         orphan = f"({orphan}) OR (({some}) AND NOT ({given}))"
     listed = ", ".join(f"c.{quote(own)}" for own in key.columns)
     proof = f"SELECT {listed} FROM {table} c WHERE {orphan}" if key.validated else ""
-    return base.Finish(
+    return defining.Finish(
         "foreign_key",
         key.name,
         tuple(statements),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sensei import catalog, errors
 from sensei.catalog import digestline, types
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.engines.postgres import ddl, rows
 
 Kind = types.Kind
@@ -15,7 +15,7 @@ _WHOLE = ("smallint", "integer", "bigint", "numeric")
 
 
 class Digests:
-    """Fills the port `base.Digests`."""
+    """Fills the port `comparing.Digests`."""
 
     def sorts_as_number(self, native: str) -> bool:
         return native.split("(")[0] in _WHOLE
@@ -27,7 +27,7 @@ class Digests:
 
     def block(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
-    ) -> base.Digest:
+    ) -> comparing.Digest:
         where, params = rows.range_sql(spec.key, spec.lower, spec.upper)
         line = _line(session, spec, range(len(spec.columns)))
         keys = [ddl.quote(c) for c in spec.key.columns]
@@ -41,7 +41,7 @@ class Digests:
             f" ORDER BY {', '.join(keys)} LIMIT {int(limit)}) s",
             params,
         )
-        return base.Digest(
+        return comparing.Digest(
             int(found), checksum or "", tuple(int(k) for k in key) if found and last else None, size or 0
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base, surveying
+from sensei.engines import base, comparing, surveying
 from sensei.engines.postgres import ddl, digests, rows
 
 _ASLEEP = """SELECT n.nspname, c.relname,
@@ -24,7 +24,7 @@ class Survey:
 
     def columns(
         self, session: base.Session, spec: base.ReadSpec, distinct: bool
-    ) -> tuple[int, dict[str, base.ColumnSurvey]]:
+    ) -> tuple[int, dict[str, comparing.ColumnSurvey]]:
         where, params = rows.range_sql(spec.key, spec.lower, spec.upper)
         tail = f" FROM {rows.source_of(session, spec.table)}{where}"
         known = digests.columns(session, spec.table)
@@ -38,7 +38,7 @@ class Survey:
         columns: Sequence[str],
         parent: catalog.TableName,
         references: Sequence[str],
-    ) -> base.Orphans:
+    ) -> comparing.Orphans:
         return surveying.orphans(
             session, ddl.DDL(), child, columns, parent, references, lambda column: f"{column}::text"
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base
+from sensei.engines import base, defining
 from sensei.engines.sqlite import declared, names, parse_table
 from sensei.engines.sqlite.render import EXACT_DIGITS
 
@@ -44,7 +44,7 @@ _PLAIN = {
 
 
 class DDL:
-    """Fills the port `base.DDL`."""
+    """Fills the port `defining.DDL`."""
 
     def quote(self, name: str) -> str:
         """Quote one identifier; raises BadInput for NUL or an empty name."""
@@ -63,16 +63,16 @@ class DDL:
             return types.Mapped("", Verdict.NONE, Verdict.NONE, f"SQLite has no type for {logical}")
         return types.Mapped(native, Verdict.WIDENING if reason else Verdict.EXACT, Verdict.EXACT, reason)
 
-    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> base.Fitted:
+    def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> defining.Fitted:
         """Return what a key becomes that is the table's rowid; all else may be of any size and type."""
         alias = _rowid_alias(table)
         if alias is None or alias.native.upper() == "INTEGER":
             numbered = [c.name for c in table.columns if c.identity is not None and c is not alias]
-            return base.Fitted(
+            return defining.Fitted(
                 notes=tuple(f"{name} does not number itself on SQLite: only a table's rowid does" for name in numbered)
             )
         exact, reason = types.Verdict.EXACT, "as the key it is the table's rowid, which is always INTEGER"
-        return base.Fitted(types={alias.name: types.Mapped("INTEGER", exact, exact, reason)})
+        return defining.Fitted(types={alias.name: types.Mapped("INTEGER", exact, exact, reason)})
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         """Return the default's SQL, or None where SQLite can't say it."""
@@ -103,7 +103,7 @@ class DDL:
         """Return nothing: SQLite has no schemas."""
         return []
 
-    def finish(self, table: catalog.Table) -> list[base.Finish]:
+    def finish(self, table: catalog.Table) -> list[defining.Finish]:
         """Return the indexes, and of each foreign key the proof that it holds: it was declared with the table."""
         found = [_finish_index(index, table) for index in table.indexes if unbuildable(index) is None]
         # SQLite numbers a table's foreign keys from the last one declared.
@@ -282,9 +282,9 @@ def _foreign_key(key: catalog.ForeignKey) -> str:
     return " ".join(parts)
 
 
-def _finish_index(index: catalog.Index, table: catalog.Table) -> base.Finish:
+def _finish_index(index: catalog.Index, table: catalog.Table) -> defining.Finish:
     columns = tuple(c.name for c in index.columns if c.name is not None)
-    return base.Finish(
+    return defining.Finish(
         "index",
         index.name,
         (_create_index(index, table),),
@@ -313,12 +313,12 @@ def _quoted_primary(table: catalog.Table) -> list[str]:
     return [names.quote(c) for c in (table.primary.columns if table.primary is not None else ())]
 
 
-def _finish_foreign_key(key: catalog.ForeignKey, table: catalog.Table, number: int) -> base.Finish:
+def _finish_foreign_key(key: catalog.ForeignKey, table: catalog.Table, number: int) -> defining.Finish:
     pairs = list(zip(key.columns, key.references, strict=False))
     filled = " AND ".join(f"c.{names.quote(c)} IS NOT NULL" for c in key.columns)
     # The parent's column stands on the left: its collation and affinity decide, as in SQLite's own check.
     same = " AND ".join(f"p.{names.quote(r)} = c.{names.quote(c)}" for c, r in pairs)
-    return base.Finish(
+    return defining.Finish(
         "foreign_key",
         key.name,
         (),

@@ -10,7 +10,7 @@ import apsw
 
 from sensei import catalog
 from sensei.catalog import digestline, types
-from sensei.engines import base
+from sensei.engines import base, comparing
 from sensei.engines.sqlite import declared, names, read, render
 from sensei.engines.sqlite.session import SqliteSession, translate
 
@@ -20,7 +20,7 @@ _OCTETS, _MD5 = "sensei_octets", "sensei_md5"
 
 
 class Digests:
-    """Fills the port `base.Digests`."""
+    """Fills the port `comparing.Digests`."""
 
     def sorts_as_number(self, native: str) -> bool:
         return declared.affinity(native) == "integer"
@@ -33,7 +33,7 @@ class Digests:
 
     def block(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
-    ) -> base.Digest:
+    ) -> comparing.Digest:
         mine = read.own(session)
         tail, params = read.range_sql(spec)
         keys = read.key_columns(spec.key)
@@ -48,14 +48,14 @@ class Digests:
             limit,
         )
         if not count:
-            return base.Digest(0, "")
+            return comparing.Digest(0, "")
         found: tuple[Any, ...] | None = None
         if len(keys) == 1:
             found = (key,)
         elif last:
             (found,) = _rows(mine, f"SELECT {', '.join(keys)}{tail} LIMIT 1 OFFSET ?", params, count - 1)
         raw = text if isinstance(text, bytes) else text.encode()
-        return base.Digest(count, hashlib.md5(raw).hexdigest(), found, len(raw))
+        return comparing.Digest(count, hashlib.md5(raw).hexdigest(), found, len(raw))
 
     def buckets(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, key: Sequence[int], number: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base, surveying
+from sensei.engines import base, comparing, surveying
 from sensei.engines.sqlite import ddl, names, read
 
 
@@ -15,7 +15,7 @@ class Survey:
 
     def columns(
         self, session: base.Session, spec: base.ReadSpec, distinct: bool
-    ) -> tuple[int, dict[str, base.ColumnSurvey]]:
+    ) -> tuple[int, dict[str, comparing.ColumnSurvey]]:
         mine = read.own(session)
         tail, params = read.range_sql(spec)
         canonical = read.expressions(mine, spec, "NULL")
@@ -29,7 +29,7 @@ class Survey:
         columns: Sequence[str],
         parent: catalog.TableName,
         references: Sequence[str],
-    ) -> base.Orphans:
+    ) -> comparing.Orphans:
         return surveying.orphans(
             session, ddl.DDL(), child, columns, parent, references, lambda column: f"CAST({column} AS TEXT)"
         )
