@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +38,16 @@ class Statement:
     text: str
     calls: int = 0
     schema: str = ""  #: the one that unqualified names meant
+
+
+def counted(blocks: Iterable[Sequence[base.Row]], keep: int) -> Answer:
+    """Count the rows of an answer that comes in blocks, and keep the first of them."""
+    rows: list[base.Row] = []
+    count = 0
+    for block in blocks:
+        rows += block[: max(0, keep - len(rows))]
+        count += len(block)
+    return Answer(tuple(rows), count)
 
 
 class Ask(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -149,3 +149,12 @@ class Bind(Protocol):
         self, migration: str, hanging: Hanging, made: Mapping[catalog.TableName, str], evidence: str
     ) -> list[base.Guarded]:
         """Return the statements that bind a dependant to the old tables again; `evidence` as in `Keep.bring_back`."""
+
+
+def orphan(hanging: Hanging, quote: Callable[[str], str], qualified: Callable[[catalog.TableName], str]) -> str:
+    """Write the condition that is true for rows `c` of the table that a held foreign key is of, without a partner."""
+    held, references = hanging.needs[0]
+    pairs = zip(hanging.columns, references, strict=True)
+    match = " AND ".join(f"p.{quote(r)} = c.{quote(own)}" for own, r in pairs)
+    given = " AND ".join(f"c.{quote(own)} IS NOT NULL" for own in hanging.columns)
+    return f"{given} AND NOT EXISTS (SELECT 1 FROM {qualified(held)} p WHERE {match})"

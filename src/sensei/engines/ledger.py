@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sensei import catalog, crashpoints, errors
-from sensei.engines import base, ledger_attempts
+from sensei.engines import base, ledger_attempts, ledger_quarantine
 
 VERSION = 1
 
@@ -70,19 +69,6 @@ class Applied:
 
 
 @dataclass(frozen=True)
-class Rejected:
-    """One row in quarantine."""
-
-    table: str
-    chunk: int
-    position: int
-    key: str
-    column: str
-    reason: str
-    row: str
-
-
-@dataclass(frozen=True)
 class Known:
     """One migration as a target's ledger knows it."""
 
@@ -112,11 +98,7 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat()
-
-
-class Ledger(ledger_attempts.Attempts):
+class Ledger(ledger_quarantine.Quarantine):
     """The ledger of one migration, spoken to through a session on the target.
 
     Methods that write expect the caller's transaction, except `set_up`, `raise_epoch`, `plan_chunks` and
@@ -149,7 +131,7 @@ class Ledger(ledger_attempts.Attempts):
             if not known:
                 session.run(
                     f"INSERT INTO {self.name('migrations')} VALUES (?, ?, 0, 'running', ?, ?, ?, ?)",
-                    [self.migration, token, source, plan, VERSION, _now()],
+                    [self.migration, token, source, plan, VERSION, ledger_attempts.now()],
                 )
             crashpoints.reach("ledger:set_up:before")
         crashpoints.reach("ledger:set_up:after")
@@ -178,7 +160,7 @@ class Ledger(ledger_attempts.Attempts):
         with base.fenced(self.engine, session, self.migration), base.transaction(session):
             changed = session.run(
                 f"UPDATE {self.name('migrations')} SET epoch = ?, changed_at = ? WHERE id = ? AND epoch <= ?",
-                [epoch, _now(), self.migration, epoch],
+                [epoch, ledger_attempts.now(), self.migration, epoch],
             )
             scripted = after_script and changed != 1 and self._epoch(session) >= base.SCRIPT_EPOCH > epoch
             if changed != 1 and not scripted:
@@ -241,7 +223,7 @@ class Ledger(ledger_attempts.Attempts):
         session.run(f"DELETE FROM {self.name('steps')} WHERE migration = ? AND step = ?", [self.migration, step])
         session.run(
             f"INSERT INTO {self.name('steps')} VALUES (?, ?, ?, ?, ?)",
-            [self.migration, step, state, json.dumps(facts, ensure_ascii=False), _now()],
+            [self.migration, step, state, json.dumps(facts, ensure_ascii=False), ledger_attempts.now()],
         )
 
     def begin_step(self, session: base.Session, step: str) -> None:
@@ -287,7 +269,7 @@ class Ledger(ledger_attempts.Attempts):
         session.run(f"DELETE FROM {self.name('objects')} WHERE migration = ? AND step = ?", [self.migration, step])
         session.run(
             f"INSERT INTO {self.name('objects')} VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [self.migration, step, kind, name.schema, name.name, identity, _now()],
+            [self.migration, step, kind, name.schema, name.name, identity, ledger_attempts.now()],
         )
 
     def objects(self, session: base.Session) -> list[tuple[str, str, catalog.TableName, str]]:
@@ -305,7 +287,9 @@ class Ledger(ledger_attempts.Attempts):
         """Keep the rollback script beside the data, so that a lost home is not a lost way back."""
         with base.transaction(session):
             session.run(f"DELETE FROM {self.name('scripts')} WHERE migration = ?", [self.migration])
-            session.run(f"INSERT INTO {self.name('scripts')} VALUES (?, ?, ?)", [self.migration, body, _now()])
+            session.run(
+                f"INSERT INTO {self.name('scripts')} VALUES (?, ?, ?)", [self.migration, body, ledger_attempts.now()]
+            )
             crashpoints.reach("ledger:keep_script:before")
         crashpoints.reach("ledger:keep_script:after")
 
@@ -368,7 +352,7 @@ class Ledger(ledger_attempts.Attempts):
         try:
             session.run(
                 f"INSERT INTO {self.name('chunks')} VALUES (?, ?, ?, ?, ?, 0, 0, '', '', ?)",
-                [self.migration, chunk.table, chunk.attempt, chunk.number, epoch, _now()],
+                [self.migration, chunk.table, chunk.attempt, chunk.number, epoch, ledger_attempts.now()],
             )
         except errors.DataRejected as error:
             if error.duplicate:
@@ -388,7 +372,7 @@ class Ledger(ledger_attempts.Attempts):
                 quarantined,
                 form,
                 checksum,
-                _now(),
+                ledger_attempts.now(),
                 self.migration,
                 chunk.table,
                 chunk.attempt,
@@ -422,54 +406,3 @@ class Ledger(ledger_attempts.Attempts):
         for one in self.applied(session):
             found.setdefault(one.table, []).append(one)
         return found
-
-    # -- quarantine
-
-    def quarantine(self, session: base.Session, attempt: int, rejected: Sequence[Rejected]) -> None:
-        """Write rows that can't be carried, in the transaction that leaves them out."""
-        for r in rejected:
-            session.run(
-                f"INSERT INTO {self.name('quarantine')} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    self.migration, r.table, attempt, r.chunk, r.position,
-                    r.key, r.column, r.reason, r.row, _now(),
-                ],
-            )  # fmt: skip
-
-    def quarantined(self, session: base.Session, limit: int | None = None) -> list[Rejected]:
-        """Return the rows in quarantine; those of attempts that were taken back only stay in the ledger."""
-        at = self.attempts(session)
-        found = session.rows(
-            "SELECT table_name, attempt, chunk, position, row_key, column_name, reason, row_value"
-            f" FROM {self.name('quarantine')} WHERE migration = ? ORDER BY table_name, chunk, position"
-            # Without a table taken back, the limit is the server's to keep.
-            + (f" LIMIT {int(limit)}" if limit is not None and not at else ""),
-            [self.migration],
-        )
-        return [
-            Rejected(str(t), int(c), int(p), str(k), str(col), str(why), str(row))
-            for t, a, c, p, k, col, why, row in found
-            if int(a) == at.get(str(t), 1)
-        ][:limit]
-
-    def quarantine_count(self, session: base.Session, table: str, chunk: int) -> int:
-        """Count the rows of one chunk of a table in quarantine."""
-        found = session.rows(
-            f"SELECT count(*) FROM {self.name('quarantine')}"
-            " WHERE migration = ? AND table_name = ? AND attempt = ? AND chunk = ?",
-            [self.migration, table, self.attempts(session).get(table, 1), chunk],
-        )
-        return int(found[0][0])
-
-    def quarantine_counts(self, session: base.Session, chunk: int) -> dict[str, int]:
-        """Count the rows in quarantine by table, of one chunk number."""
-        at = self.attempts(session)
-        return {
-            str(table): int(n)
-            for table, attempt, n in session.rows(
-                f"SELECT table_name, attempt, count(*) FROM {self.name('quarantine')} WHERE migration = ? AND chunk = ?"
-                " GROUP BY table_name, attempt",
-                [self.migration, chunk],
-            )
-            if int(attempt) == at.get(str(table), 1)
-        }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,11 @@ from sensei.engines import base
 TAKEN_BACK = "taken_back:"
 #: Names in one statement of a list that may be thousands long.
 _BATCH = 500
+
+
+def now() -> str:
+    """Return the time that is noted beside what the ledger holds, in UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat()
 
 
 class Attempts:

@@ -13,7 +13,7 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import append, constraints, existing, fitting, mapping, model
+from sensei.plan import append, choosing, constraints, existing, fitting, mapping, model
 
 #: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
 #: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
@@ -72,7 +72,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     mapper = mapping.Mapper(
         config, source.engine, target.engine, source.facts, source.rows, source.catalog, target.catalog, source.plans
     )
-    chosen = mapper.choose(source.catalog)
+    chosen = choosing.choose(mapper, source.catalog)
     if not chosen:
         raise errors.BadInput(
             "there is no table to migrate"

@@ -53,40 +53,7 @@ class Mapper:
             raise errors.Fault(f"{self.target.name} has no literal for a text")
         return sql
 
-    # -- which tables, under which names
-
-    def choose(self, found: catalog.Catalog) -> list[catalog.Table]:
-        """Return the tables that can be carried; the others are noted with the reason."""
-        chosen = []
-        for table in found.tables:
-            if not self.config.source.selects(table.name.schema, table.name.name):
-                self.leave("table", str(table.name), "excluded by the configuration", table.definition)
-                continue
-            reason = self._why_not(table)
-            if reason:
-                self.leave("table", str(table.name), reason, table.definition)
-                continue
-            chosen.append(table)
-        self._check_configured(found)
-        return chosen
-
-    def _why_not(self, table: catalog.Table) -> str:
-        if table.kind in ("virtual", "foreign"):
-            return f"{table.kind} tables are not carried over"
-        if not table.columns:
-            return "it has no columns"
-        mapping = self._mapping(table.name)
-        for column in table.columns:
-            override = mapping.columns.get(column.name) if mapping else None
-            if override and override.type and column.type.kind in types.EVERYDAY:
-                continue
-            kind = self._meaning(column).kind
-            if kind in types.EVERYDAY or (self.same and kind is types.Kind.NATIVE):
-                continue
-            reason = self.missing(column.native) if self.same else "types of this kind are not carried over yet"
-            if reason:
-                return f"column {column.name} is of type {column.native}: {reason}"
-        return ""
+    # -- names
 
     def _meaning(self, column: catalog.Column) -> types.LogicalType:
         return own_types.meaning(column.type, self.source, self.target)
@@ -94,24 +61,10 @@ class Mapper:
     def _mapping(self, name: catalog.TableName) -> table_config.TableMapping | None:
         return self.config.tables.get(str(name)) or self.config.tables.get(name.name)
 
-    def _check_configured(self, found: catalog.Catalog) -> None:
-        # The first of a name counts, as it does where tables are mapped.
-        known = {n: t for t in reversed(found.tables) for n in (str(t.name), t.name.name)}
-        for name, mapping in self.config.tables.items():
-            if name not in known:
-                raise errors.UnknownName(
-                    f"tables.{name}: the source has no table of that name",
-                    hint="look at the names with: sensei migrations plan ID",
-                    table=name,
-                )
-            columns = {c.name for c in known[name].columns}
-            for column in mapping.columns:
-                if column not in columns:
-                    raise errors.UnknownName(
-                        f"tables.{name}.columns.{column}: the table has no column of that name",
-                        table=name,
-                        column=column,
-                    )
+    def override(self, table: catalog.Table, column: catalog.Column) -> table_config.ColumnMapping | None:
+        """Return what the configuration says of a column."""
+        mapped = self._mapping(table.name)
+        return mapped.columns.get(column.name) if mapped else None
 
     def name_tables(self, tables: list[catalog.Table]) -> None:
         """Give every table and column its name on the target; refuses names that would merge or not fit."""
@@ -244,8 +197,7 @@ class Mapper:
     def _map(
         self, table: catalog.Table, column: catalog.Column, facts: base.ColumnFacts | None
     ) -> tuple[types.Mapped, bool]:
-        mapping = self._mapping(table.name)
-        override = mapping.columns.get(column.name) if mapping else None
+        override = self.override(table, column)
         guard = not self.source.capabilities.enforced_types and (facts is None or facts.misfits > 0)
         if override is not None and override.type:
             mapped = types.Mapped(
@@ -355,8 +307,7 @@ class Mapper:
     def was(self, table: catalog.Table, column: catalog.Column) -> home.Home | None:
         """Return how a column was before it came from an engine like the target, if that can be again."""
         found = self.homes.columns.get((table.name, column.name))
-        mapping = self._mapping(table.name)
-        override = mapping.columns.get(column.name) if mapping else None
+        override = self.override(table, column)
         if found is None or (override is not None and override.type) or found.back is types.Verdict.LOSSY:
             return None
         was = found.column

@@ -17,8 +17,9 @@ def mapped(
     of: types.LogicalType, native: str, source: base.Engine, target: base.Engine, facts: base.ColumnFacts | None
 ) -> types.Mapped:
     """Choose the target's type for a column; `native` is how the source declares it."""
-    found = target.ddl.map_type(meaning(of, source, target), source.name, facts)
-    if of.elsewhere is None or meaning(of, source, target) is of:
+    meant = meaning(of, source, target)
+    found = target.ddl.map_type(meant, source.name, facts)
+    if meant is of:
         return found
     word = str(of.elsewhere)
     reason = (

@@ -6,7 +6,7 @@ import dataclasses
 
 from sensei import catalog, errors
 from sensei.catalog import types
-from sensei.engines import base, defining, ledger
+from sensei.engines import base, defining, ledger, ledger_quarantine
 from sensei.plan import model
 from sensei.plan.steps_context import Context, Facts
 
@@ -116,7 +116,7 @@ def turn_out(
         values = dict(zip(columns, row, strict=True))
         key = {k: values[k] for k in keys} or {"position": str(n)}
         rejected.append(
-            ledger.Rejected(
+            ledger_quarantine.Rejected(
                 plan.id, ledger.AFTER_LOAD, n, ledger.as_json(key), ", ".join(finish.columns),
                 f"violates {finish.kind.replace('_', ' ')} {finish.name}", ledger.as_json(values),
             )

@@ -8,7 +8,7 @@ from typing import Any
 
 import sensei
 from sensei import crashpoints, errors
-from sensei.engines import ledger
+from sensei.engines import ledger, ledger_quarantine
 from sensei.journal import certificate, events
 from sensei.runner import desk as desks
 from sensei.runner import repair, verdicts, world
@@ -143,7 +143,9 @@ def _table(of: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _exceptions(loaded: desks.Loaded, found: Mapping[str, Any], rejected: Sequence[ledger.Rejected]) -> dict[str, Any]:
+def _exceptions(
+    loaded: desks.Loaded, found: Mapping[str, Any], rejected: Sequence[ledger_quarantine.Rejected]
+) -> dict[str, Any]:
     """Return everything that a reader must know is not covered by the word validated."""
     held: dict[str, dict[str, int]] = {}
     for one in rejected:
@@ -176,7 +178,7 @@ def _chain(
     loaded: desks.Loaded,
     run: verdicts.Run,
     applied: Mapping[str, Sequence[ledger.Applied]],
-    rejected: Sequence[ledger.Rejected],
+    rejected: Sequence[ledger_quarantine.Rejected],
 ) -> list[dict[str, Any]]:
     """Return the chain of hashes from the source's fingerprint to the target as it was validated."""
     before = loaded.fingerprint()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from sensei.catalog import types
-from sensei.engines import base, ledger
+from sensei.engines import base, ledger, ledger_quarantine
 from sensei.plan import model as plans
 from sensei.runner import desk as desks
 from sensei.validation import model, scope
@@ -40,7 +40,7 @@ def pairs(loaded: desks.Loaded, book: ledger.Ledger, session: base.Session) -> t
     applied: dict[str, list[ledger.Applied]] = {}
     for chunk in book.applied(session):
         applied.setdefault(chunk.table, []).append(chunk)
-    rejected: dict[str, list[ledger.Rejected]] = {}
+    rejected: dict[str, list[ledger_quarantine.Rejected]] = {}
     for row in book.quarantined(session):
         rejected.setdefault(row.table, []).append(row)
     found = []
@@ -62,7 +62,10 @@ def pairs(loaded: desks.Loaded, book: ledger.Ledger, session: base.Session) -> t
 
 
 def _pair(
-    made: plans.Plan, table: plans.TablePlan, rejected: list[ledger.Rejected], copied: tuple[model.Copied, ...]
+    made: plans.Plan,
+    table: plans.TablePlan,
+    rejected: list[ledger_quarantine.Rejected],
+    copied: tuple[model.Copied, ...],
 ) -> model.Pair:
     bytes_, rows = table.source.bytes_estimate, table.rows
     return model.Pair(

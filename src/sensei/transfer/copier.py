@@ -10,7 +10,7 @@ from typing import Protocol
 
 from sensei import crashpoints, errors
 from sensei.catalog import rowtext, types
-from sensei.engines import base, ledger
+from sensei.engines import base, ledger, ledger_quarantine
 from sensei.work import sides
 
 #: Bytes of row text, and rows, that are tried at once while looking for rows that can't be carried.
@@ -199,7 +199,7 @@ def _attempt(task: ChunkTask, careful: bool) -> ChunkResult:
     return ChunkResult(task.chunk.table, task.chunk.number, read, len(rejected))
 
 
-_Loaded = tuple[int, list[ledger.Rejected], base.Form, str]
+_Loaded = tuple[int, list[ledger_quarantine.Rejected], base.Form, str]
 
 
 def _source_blocks(task: ChunkTask, session: base.Session, form: base.Form) -> Iterator[base.Block]:
@@ -222,7 +222,7 @@ def _load_carefully(task: ChunkTask, source: base.Session, target: base.Session)
     """Load in small batches behind savepoints and halve what is rejected, down to single rows."""
     form = base.Form.TEXT if task.form is base.Form.BINARY else task.form
     digest = Digest(ordered(task.read.key, form))
-    rejected: list[ledger.Rejected] = []
+    rejected: list[ledger_quarantine.Rejected] = []
     position = 0
     blocks = _source_blocks(task, source, form)
     try:
@@ -267,7 +267,7 @@ def _place(
     form: base.Form,
     batch: Batch,
     position: int,
-    rejected: list[ledger.Rejected],
+    rejected: list[ledger_quarantine.Rejected],
 ) -> None:
     if not batch:
         return
@@ -292,7 +292,9 @@ def _place(
     target.run("RELEASE SAVEPOINT sensei_batch")
 
 
-def _reject(task: ChunkTask, row: bytes | base.Row, position: int, error: errors.DataRejected) -> ledger.Rejected:
+def _reject(
+    task: ChunkTask, row: bytes | base.Row, position: int, error: errors.DataRejected
+) -> ledger_quarantine.Rejected:
     table = task.chunk.table
     names = [c.name for c in task.read.columns]
     values = readable(row, names)
@@ -316,7 +318,7 @@ def _reject(task: ChunkTask, row: bytes | base.Row, position: int, error: errors
             column=column,
             reason=reason,
         )
-    return ledger.Rejected(
+    return ledger_quarantine.Rejected(
         table,
         task.chunk.number,
         position,

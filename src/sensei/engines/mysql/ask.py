@@ -36,18 +36,13 @@ class Ask:
             session.run(f"SET SESSION max_execution_time = {max(1, int(seconds * 1000))}")
 
     def answer(self, session: base.Session, sql: str, keep: int) -> asking.Answer:
-        rows: list[base.Row] = []
-        count = 0
         began = time.monotonic()
         try:
             with _cursor(session) as cursor:
                 cursor.execute(sql)
-                while block := cursor.fetchmany(1000):
-                    rows += block[: max(0, keep - len(rows))]
-                    count += len(block)
+                return asking.counted(_blocks(cursor), keep)
         except errors.SenseiError as error:
             return asking.Answer(error=_refused(error, time.monotonic() - began))
-        return asking.Answer(tuple(rows), count)
 
     def time(self, session: base.Session, sql: str, is_large: bool) -> float | None:
         try:
@@ -97,6 +92,11 @@ def _logged(session: base.Session, limit: int) -> list[asking.Statement]:
         f" GROUP BY argument ORDER BY count(*) DESC, argument LIMIT {limit:d}"
     )
     return [asking.Statement(str(q), int(n)) for q, n in found]
+
+
+def _blocks(cursor: Any) -> Iterator[Sequence[base.Row]]:
+    while block := cursor.fetchmany(1000):
+        yield block
 
 
 @contextlib.contextmanager

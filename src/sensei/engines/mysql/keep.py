@@ -165,7 +165,8 @@ class Bind:
         """Return the query that counts rows without a partner."""
         if hanging.kind != "foreign_key":
             return "", []
-        return f"SELECT COUNT(*) FROM {names.qualified(hanging.name)} AS c WHERE {_orphan(hanging)}", []
+        orphan = keeping.orphan(hanging, names.quote, names.qualified)
+        return f"SELECT COUNT(*) FROM {names.qualified(hanging.name)} AS c WHERE {orphan}", []
 
     def mark(self, session: base.Session, hanging: keeping.Hanging) -> str | None:
         """Return what changes with a view's text or a foreign key's definition; None where it is gone."""
@@ -365,13 +366,3 @@ def _add(hanging: keeping.Hanging) -> str:
         f" ALTER TABLE {names.qualified(hanging.name)} ADD CONSTRAINT {names.quote(hanging.object)}"
         f" {hanging.definition}; {on} END"
     )
-
-
-def _orphan(hanging: keeping.Hanging) -> str:
-    """Write the condition that is true for rows `c` of the referring table without a partner."""
-    held, references = hanging.needs[0]
-    match = " AND ".join(
-        f"p.{names.quote(r)} = c.{names.quote(mine)}" for mine, r in zip(hanging.columns, references, strict=True)
-    )
-    given = " AND ".join(f"c.{names.quote(mine)} IS NOT NULL" for mine in hanging.columns)
-    return f"{given} AND NOT EXISTS (SELECT 1 FROM {names.qualified(held)} p WHERE {match})"

@@ -36,16 +36,11 @@ class Ask:
             session.run(sql)
 
     def answer(self, session: base.Session, sql: str, keep: int) -> asking.Answer:
-        rows: list[base.Row] = []
-        count = 0
         began = time.monotonic()
         try:
-            for block in _blocks(session, sql, 1000):
-                rows += block[: max(0, keep - len(rows))]
-                count += len(block)
+            return asking.counted(_blocks(session, sql, 1000), keep)
         except errors.SenseiError as error:
             return asking.Answer(error=_refused(error, time.monotonic() - began))
-        return asking.Answer(tuple(rows), count)
 
     def time(self, session: base.Session, sql: str, is_large: bool) -> float | None:
         try:

@@ -125,7 +125,7 @@ class Bind:
             return "", []
         table = ddl.qualified(hanging.name)
         validate = f"ALTER TABLE {table} VALIDATE CONSTRAINT {ddl.quote(hanging.object)}"
-        return f"SELECT count(*) FROM {table} c WHERE {_orphan(hanging)}", [validate]
+        return f"SELECT count(*) FROM {table} c WHERE {keeping.orphan(hanging, ddl.quote, ddl.qualified)}", [validate]
 
     def mark(self, session: base.Session, hanging: keeping.Hanging) -> str | None:
         """Return what changes with a view's text or a foreign key's definition; None where it is gone."""
@@ -193,8 +193,9 @@ class Bind:
                 f"{hanging.words} is back but not validated: rows of {hanging.name} have no partner in {held};"
                 f" mend them, then: ALTER TABLE {table} VALIDATE CONSTRAINT {ddl.quote(hanging.object)}"
             )
+            orphan = keeping.orphan(hanging, ddl.quote, ddl.qualified)
             block = (
-                f"BEGIN IF EXISTS (SELECT 1 FROM {table} c WHERE {_orphan(hanging)}) THEN"
+                f"BEGIN IF EXISTS (SELECT 1 FROM {table} c WHERE {orphan}) THEN"
                 f" RAISE WARNING USING MESSAGE = {warning};"
                 f" ELSE ALTER TABLE {table} VALIDATE CONSTRAINT {ddl.quote(hanging.object)}; END IF; END"
             )
@@ -214,16 +215,6 @@ def _add(hanging: keeping.Hanging) -> list[str]:
     if hanging.comment:
         found.append(f"COMMENT ON CONSTRAINT {name} ON {table} IS {_lit(hanging.comment)}")
     return found
-
-
-def _orphan(hanging: keeping.Hanging) -> str:
-    """Write the condition that is true for rows `c` of the referring table without a partner."""
-    held, references = hanging.needs[0]
-    match = " AND ".join(
-        f"p.{ddl.quote(r)} = c.{ddl.quote(own)}" for own, r in zip(hanging.columns, references, strict=True)
-    )
-    given = " AND ".join(f"c.{ddl.quote(own)} IS NOT NULL" for own in hanging.columns)
-    return f"{given} AND NOT EXISTS (SELECT 1 FROM {ddl.qualified(held)} p WHERE {match})"
 
 
 def _key_on(hanging: keeping.Hanging, condition: str) -> str:
