@@ -16,7 +16,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 # Imported when the path is set; server first: it lets the tests' harness be found.
-from benchmarks import lineitem, mariadb, peers, peers_mariadb, report, rounds, server, subject  # noqa: E402
+from benchmarks import apart, lineitem, mariadb, peers, peers_mariadb, report, rounds, server, subject  # noqa: E402
 
 #: The database that holds the table on each server.
 SOURCE = "bench_source"
@@ -41,6 +41,9 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--parallelism", type=int, default=2, help="Sensei's workers (default 2)")
     parser.add_argument("--validation", choices=("none", "quick", "full"), default="none")
     parser.add_argument("--fsync", action="store_true", help="let the server wait for the disk, as in production")
+    parser.add_argument(
+        "--apart", action="store_true", help="give the target's server a core of its own: pairs of two servers only"
+    )
     parser.add_argument("--no-sizes", action="store_true", help="skip the small size: rollback and memory at one")
     parser.add_argument(
         "--work",
@@ -85,6 +88,12 @@ class _Bench:
             return mariadb.Target(self.my)
         return rounds.PostgresTarget(self.pg)
 
+    def others(self, pair: str) -> list[int]:
+        """The servers that are not moved into; the target's own where it is the source's too."""
+        into = self.target(pair).pid
+        source, _, target = pair.partition("-")
+        return [pid for pid in self.servers if pid != into or source == target]
+
     def side(self, name: str, pair: str) -> rounds.Side:
         """Sensei, or what it is measured beside."""
         wish, folder = self.wish, self.wish.work
@@ -124,10 +133,14 @@ def _measure(wish: argparse.Namespace, pg: server.Server, my: mariadb.Server | N
         bench.fill(scale)
         wanted = lineitem.summary(pg, SOURCE)
         for pair in wish.pairs:
+            if wish.apart:
+                apart.pin(bench.target(pair).pid, bench.others(pair))
             sides = [bench.side(name, pair) for name in (["sensei"] if alone else names)]
             results += rounds.play(
                 bench.target(pair), pair, sides, times=wish.rounds, scale=scale, wanted=wanted, folder=wish.work
             )
+        if wish.apart:
+            apart.free(bench.servers)
         bench.clear()
     versions.append(f"PostgreSQL {pg.sql('postgres', 'SHOW server_version')[0][0]}")
     if my:
@@ -154,7 +167,8 @@ def _preface(wish: argparse.Namespace, measured: dict[str, Any]) -> list[str]:
     return [
         f"TPC-H lineitem at scale {wish.scale:g}: {rows:,} rows, primary key and statistics present at the "
         f"end. {wish.rounds} interleaved rounds, a fresh target each time, all on one machine over loopback. "
-        f"Validation after the move: {wish.validation}. fsync: {'on' if wish.fsync else 'off'}.",
+        f"Validation after the move: {wish.validation}. fsync: {'on' if wish.fsync else 'off'}."
+        f"{' The server that is moved into has a core of its own, all else the others.' if wish.apart else ''}",
         f"{here['cores']} cores of {here['cpu']}, {here['system']}, Python {here['python']}; "
         f"{'; '.join(measured['versions'])}.",
         report.disturbed(results),
