@@ -384,3 +384,30 @@ def test_numbers_go_on_where_they_stood_when_nobody_used_them_meanwhile(make_mov
     assert reader.diff_snapshots(before, reader.snapshot(move.target)) == []
     small_shop.run(move.target, "INSERT INTO p (v) VALUES (3)")
     assert small_shop.ask(move.target, "SELECT id FROM p WHERE v = 3") == [(3,)]
+
+
+@pytest.mark.parametrize(("engine", "number", "kept"), [("mysql", "int", False), ("mysql", "bigint", True)])
+def test_a_key_to_a_table_of_another_type_is_left_out_by_the_plan_and_not_found_at_the_end(
+    make_move: MakeMove, engine: str, number: str, kept: bool
+) -> None:
+    source = """CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+        CREATE TABLE visits (id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customers);
+        INSERT INTO customers VALUES (7, 'Ada'); INSERT INTO visits VALUES (1, 7);"""
+    own = f"CREATE TABLE customers (id {number} PRIMARY KEY, name longtext NOT NULL)"
+    move = make_move(engine, origin="sqlite", source=source, own=own)
+    left = [(n["kind"], n["object"]) for n in move.plan["not_migrated"] if n["kind"] == "foreign key"]
+    assert len(left) == (0 if kept else 1), move.plan["not_migrated"]
+    move.start()
+    assert small_shop.ask(move.target, "SELECT customer FROM visits") == [(7,)]
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+
+
+def test_a_foreign_key_between_types_that_do_not_compare_is_left_out_by_the_plan(make_move: MakeMove) -> None:
+    source = """CREATE TABLE parents (id INTEGER PRIMARY KEY);
+        CREATE TABLE children (id INTEGER PRIMARY KEY, parent TEXT REFERENCES parents (id));
+        INSERT INTO parents VALUES (1); INSERT INTO children VALUES (1, '1');"""
+    move = make_move("postgres", origin="sqlite", source=source, own="SELECT 1")
+    reasons = [n["reason"] for n in move.plan["not_migrated"] if n["kind"] == "foreign key"]
+    assert len(reasons) == 1 and "parent is text and points to id, which is bigint" in reasons[0]
+    move.start()
+    assert small_shop.ask(move.target, "SELECT parent FROM children") == [("1",)]

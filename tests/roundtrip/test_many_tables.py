@@ -100,6 +100,21 @@ def test_more_tables_than_a_transaction_can_drop_are_dropped_also_after_a_crash_
     warm_sensei: fix_sensei.Sensei, pg_db: servers.Database
 ) -> None:
     move = moved(warm_sensei, pg_db, FEWER, "drop")
+    # Half of them alone first, in several transactions too, cut off between two, and copied anew.
+    alone = ("migrations", "rollback", move.id, "--tables", "t2", "--yes")
+    warm_sensei(*alone, crash_at="rollback:piece:after:1")
+    left = relations(pg_db, "public")
+    assert 0 < left < FEWER
+    done = warm_sensei(*alone, "--verify", json=True).data
+    assert (done["status"], done["passed"]) == ("paused", True)
+    taken = [
+        t["name"]
+        for t in warm_sensei("migrations", "status", move.id, json=True).data["progress"]["tables"]
+        if t["status"] == "rolled_back"
+    ]
+    assert len(taken) > 200 and relations(pg_db, "public") == FEWER - len(taken) < left
+    move.resume()
+    assert relations(pg_db, "public") == FEWER
     move.rollback(crash_at="rollback:piece:after:2")
     assert 0 < relations(pg_db, "public") < FEWER
     status = warm_sensei("migrations", "status", move.id, json=True).data

@@ -17,8 +17,8 @@ import reader
 import servers
 import small_shop
 
-ENGINES = ["postgres", "sqlite"]
-OTHER = {"postgres": "sqlite", "sqlite": "postgres"}
+ENGINES = ["postgres", "sqlite", "mysql"]
+OTHER = {"postgres": "sqlite", "sqlite": "postgres", "mysql": "sqlite"}
 
 MakeMove = Callable[..., moves.Move]
 

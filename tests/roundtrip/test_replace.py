@@ -372,3 +372,33 @@ def test_sequences_that_stand_alone_make_way_too(
     assert len(places) == 2, "tables of one name from two schemas do not meet"
     assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
     assert reader.diff_snapshots(before, existing_shop.seen(target)) == []
+
+
+@pytest.mark.parametrize("engine", ["postgres", "mysql"])
+def test_tables_of_one_name_in_two_schemas_make_way_each_for_its_own_and_come_back(
+    warm_sensei: fix_sensei.Sensei, maker: ends.Maker, engine: str
+) -> None:
+    names = [f"two_{word}_{time.time_ns()}" for word in ("a", "b")]
+    source, target = maker("postgres")(), maker(engine)()
+    word = "SCHEMA" if engine == "postgres" else "DATABASE"
+    for name in names:
+        small_shop.run(source, f"CREATE SCHEMA {name}; CREATE TABLE {name}.items (id bigint PRIMARY KEY, what text)")
+        small_shop.run(source, f"INSERT INTO {name}.items VALUES (1, 'new of {name}')")
+        small_shop.run(target, f"CREATE {word} {name}; CREATE TABLE {name}.items (id bigint PRIMARY KEY, mine int)")
+        small_shop.run(target, f"INSERT INTO {name}.items VALUES ({names.index(name) + 5}, 7)")
+    try:
+        move = moves.plan_move(warm_sensei, source, target, schemas=names, options=REPLACE)
+        old = [small_shop.ask(target, f"SELECT * FROM {name}.items") for name in names]
+        move.start()
+        for name in names:
+            assert small_shop.ask(target, f"SELECT * FROM {name}.items") == [(1, f"new of {name}")]
+        warm_sensei("migrations", "rollback", move.id, "--yes", "--tables", f"{names[1]}.items")
+        assert small_shop.ask(target, f"SELECT * FROM {names[0]}.items") == [(1, f"new of {names[0]}")]
+        assert small_shop.ask(target, f"SELECT * FROM {names[1]}.items") == old[1]
+        move.resume()
+        assert small_shop.ask(target, f"SELECT * FROM {names[1]}.items") == [(1, f"new of {names[1]}")]
+        assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+        assert [small_shop.ask(target, f"SELECT * FROM {name}.items") for name in names] == old
+    finally:
+        for name in names:
+            small_shop.run(target, f"DROP {word} {name}" + (" CASCADE" if engine == "postgres" else ""))

@@ -110,6 +110,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         )
         tables, lost = append.parents(added.tables)
         mapper.left += lost
+        tables = fitting.to_own(mapper, tables)
         # What was noted of keys and indexes that a table which is there does not get is of no account.
         own_tables = {t.id for t in tables if t.append is not None}
         mapper.risks = [r for r in mapper.risks if r.column is not None or r.table not in own_tables]

@@ -32,6 +32,30 @@ def fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
     return tables
 
 
+def to_own(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.TablePlan]:
+    """Let foreign keys to tables that rows are only added to fit these, which stay as they are.
+
+    Between two of one engine too: there, only the migrated tables are known to fit each other.
+    """
+    own = {t.target.name: t.target for t in tables if t.append is not None}
+    result = []
+    for table in tables:
+        keys = tuple(k for k in table.target.foreign_keys if k.table in own)
+        if table.append is not None or not keys:
+            result.append(table)
+            continue
+        alone = dataclasses.replace(table.target, foreign_keys=keys, primary=None, uniques=(), indexes=())
+        fitted_, _ = _table(mapper, dataclasses.replace(table, target=alone), own)
+        lost = {k.name for k in keys} - {k.name for k in fitted_.target.foreign_keys}
+        whole = dataclasses.replace(
+            table.target,
+            columns=fitted_.target.columns,
+            foreign_keys=tuple(k for k in table.target.foreign_keys if k.name not in lost),
+        )
+        result.append(dataclasses.replace(fitted_, target=whole))
+    return result
+
+
 def _table(
     mapper: mapping.Mapper, plan: model.TablePlan, parents: Mapping[catalog.TableName, catalog.Table]
 ) -> tuple[model.TablePlan, tuple[str, ...]]:

@@ -162,7 +162,18 @@ class Plan:
         """Return the name on the target of a source's sequence, or None where no step creates it."""
         return self._sequence_names.get(origin)
 
+    def held_as(self, kind: str, name: catalog.TableName) -> list[keeping.Held]:
+        """Return the target's own objects of a kind that make way and bear this name but for its case."""
+        return self._held.get((kind, str(name).casefold()), [])
+
     # Looked up for each of thousands of steps.
+    @functools.cached_property
+    def _held(self) -> dict[tuple[str, str], list[keeping.Held]]:
+        found: dict[tuple[str, str], list[keeping.Held]] = {}
+        for held in self.held:
+            found.setdefault((held.kind, str(held.name).casefold()), []).append(held)
+        return found
+
     @functools.cached_property
     def _tables(self) -> dict[str, TablePlan]:
         return {t.id: t for t in self.tables}

@@ -52,7 +52,7 @@ def put_back(
 def held_under(plan: model.Plan, engine: base.Engine, kind: str, name: catalog.TableName) -> keeping.Held | None:
     """Return the target's own object that made way for one that the migration makes."""
     fold = existing.folder(engine)
-    return next((h for h in plan.held if h.kind == kind and fold(h.name) == fold(name)), None)
+    return next((h for h in plan.held_as(kind, name) if fold(h.name) == fold(name)), None)
 
 
 def while_held(

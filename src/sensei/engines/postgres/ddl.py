@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from sensei import catalog, errors
 from sensei.catalog import rowtext, types
 from sensei.engines import base, defining
-from sensei.engines.postgres import typemap
+from sensei.engines.postgres import fit, typemap
 
 #: Bytes of the longest name; the server would cut longer ones silently.
 MAX_NAME = 63
@@ -73,7 +73,7 @@ class DDL:
         return typemap.target(logical, source_engine, facts)
 
     def fit(self, table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]) -> defining.Fitted:
-        return defining.Fitted()  # keys and rows of any size, and foreign keys between types that compare
+        return fit.fit(table, parents)
 
     def translate_default(self, default: catalog.Default, logical: types.LogicalType) -> str | None:
         kind = default.kind
