@@ -8,6 +8,7 @@ from typing import Any
 from sensei.cli import output
 from sensei.runner import validate
 from sensei.validation import advice, model
+from sensei.validation.workload import titled
 
 #: More failures of one kind than this are told by their number; --json and exports have all.
 _SHOWN = 15
@@ -59,6 +60,8 @@ def _tree(failures: Iterable[Mapping[str, Any]]) -> list[str]:
                 lines.append(f"{inner}{failure['severity']}: {failure['detail']}")
             if len(those) > _SHOWN:
                 lines.append(f"{inner}and {len(those) - _SHOWN} more")
+            hints = (str(f["facts"]["hint"]) for f in those if "hint" in f.get("facts", {}))
+            lines += [f"{inner}{hint}" for hint in dict.fromkeys(hints)]
     return lines
 
 
@@ -94,7 +97,7 @@ def divergence_text(found: Mapping[str, Any]) -> list[str]:
             lines.append(f"  {advice.action(cause, found['id'], table['name'])}")
     queries = found["divergence"]["queries"]
     for query in queries:
-        lines += ["", f"query {query['says']}"]
+        lines += ["", titled(query["says"])]
         for side in ("source", "target"):
             lines += [f"  only the {side} has {row}" for row in query["only_" + side][:_SAMPLES]]
     if all(not (t["missing"] or t["extra"] or t["different"]) for t in tables) and not queries:

@@ -113,9 +113,12 @@ def _missing(scoped: scope.Scope, one: missing.Missing) -> model.Failure:
         _WARNING if one.is_planned else _CRITICAL,
         cause,
         advice.action(cause, scoped.migration, one.table),
-        f"the {one.kind} {one.name} is on the source and not on the target; where that is meant to be so, name it"
-        " under validation.tolerances.missing_objects",
-        {"object": one.name, "kind": one.kind},
+        f"the {one.kind} {one.shown} is on the source and not on the target",
+        {
+            "object": one.name,
+            "kind": one.kind,
+            "hint": "where one of these is meant to stay behind, name it under validation.tolerances.missing_objects",
+        },
     )
 
 
@@ -277,12 +280,12 @@ def _failures(
                 for side in ("source", "target")
                 if known[f"only_{side}"]
             )
-            says = f"query {one.query.name}: {_CALLED[kind]}: {known['says']}{rows}"
+            says = f"{one.query.title}: {_CALLED[kind]}: {known['says']}{rows}"
             found.append(_failure(scoped, severity, cause, table, says, {**facts, "class": str(kind)}))
     for lost in known["lost"]:
         if lost["is_missing"]:
             cause = model.Cause.DIFFERENT_EXECUTION_PLAN
-            says = f"query {one.query.name}: {lost['says']}"
+            says = f"{one.query.title}: {lost['says']}"
             found.append(_failure(scoped, _WARNING, cause, lost["table"], says, {**facts, **lost, "class": "plan"}))
     return found
 

@@ -34,6 +34,12 @@ class Missing:
     table: str | None  #: id of the planned table that it hangs on
     is_planned: bool = False  #: the plan said that it stays behind
 
+    @property
+    def shown(self) -> str:
+        """The name, and the table that a trigger belongs to."""
+        of_a_table = KINDS[self.kind] == "trigger" and self.table is not None and " on " not in self.name
+        return f"{self.name} on {self.table}" if of_a_table else self.name
+
 
 def find(plan: scope.Plan, source: catalog.Catalog, target: catalog.Catalog) -> list[Missing]:
     """Return what the target lacks, by kind and name; another engine's names are compared whatever their case."""

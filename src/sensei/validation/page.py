@@ -114,10 +114,11 @@ def _failures(found: Mapping[str, Any]) -> Iterable[str]:
         listed = "".join(
             f"<li>{_mark(f['severity'])} {_text(f['perspective'])}: {_text(f['detail'])}</li>" for f in those
         )
+        hints = dict.fromkeys(str(f["facts"]["hint"]) for f in those if "hint" in f.get("facts", {}))
         yield (
             f'<div class="card"><h3>{_text(issue)}</h3><p>{_text(words)}</p>'
             + (f"<p>next: {_commands(command)}</p>" if command else "")
-            + f"<ul>{listed}</ul></div>"
+            + f"<ul>{listed}</ul>{''.join(f'<p>{_text(hint)}</p>' for hint in hints)}</div>"
         )
 
 

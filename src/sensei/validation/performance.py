@@ -129,7 +129,7 @@ def _failure(scoped: scope.Scope, known: dict[str, Any]) -> model.Failure:
     why = known.get("why") or {}
     ms = {k: f"{v:,.3g}" if v < 100 else f"{v:,.0f}" for k, v in known.items() if k.endswith("_ms")}
     says = (
-        f"query {known['query']}: {known['ratio']:.1f} times as long on the target"
+        f"{workload.titled(known['query'])}: {known['ratio']:.1f} times as long on the target"
         f" (p50 {ms['source_p50_ms']} ms and {ms['target_p50_ms']} ms,"
         f" p95 {ms['source_p95_ms']} ms and {ms['target_p95_ms']} ms, {known['runs']} runs)"
     )

@@ -26,6 +26,11 @@ _TOKEN = re.compile(
 )
 
 
+def titled(name: str) -> str:
+    """Return what a query is called in a sentence, or in one that begins with its name."""
+    return name if name.startswith("query ") else f"query {name}"
+
+
 @dataclass(frozen=True)
 class Query:
     """One query of a workload, in the source's dialect."""
@@ -34,6 +39,11 @@ class Query:
     text: str
     at: str = ""  #: file:line
     calls: int = 0
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence."""
+        return titled(self.name)
 
     @property
     def id(self) -> str:
