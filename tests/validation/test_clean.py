@@ -19,7 +19,7 @@ AW_SCHEMAS = ["humanresources", "person", "production", "purchasing", "sales"]
 DIRECTIONS = [
     *(("chinook", s, t) for s in ("sqlite", "postgres") for t in ("sqlite", "postgres")),
     *((d, "postgres", t) for d in ("pagila", "adventureworks") for t in ("sqlite", "postgres")),
-    ("pagila", "postgres", "mysql"),
+    *((d, "postgres", "mysql") for d in ("pagila", "adventureworks")),
     ("chinook", "sqlite", "mysql"),
     *(("sakila", "mysql", t) for t in ("mysql", "postgres", "sqlite")),
 ]

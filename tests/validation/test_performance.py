@@ -7,6 +7,7 @@ import pytest
 import ends
 import fix_sensei
 import moves
+import servers
 from sensei.validation import performance
 
 ROWS = 60_000
@@ -20,23 +21,29 @@ SELECT count(*) FROM players;
 """
 
 
-@pytest.mark.parametrize(("source", "target"), [("sqlite", "postgres"), ("postgres", "mysql")])
-def test_a_query_that_lost_its_index_is_slower_says_which_and_fails_no_validation(
-    sensei: fix_sensei.Sensei, maker: ends.Maker, source: str, target: str
-) -> None:
-    here, there = maker(source)(), maker(target)()
+def _players(sensei: fix_sensei.Sensei, here: ends.End, there: ends.End) -> moves.Move:
+    """Move players, found by their team through an index, and have a workload that asks for a team."""
     ends.run(here, "CREATE TABLE players (id integer NOT NULL PRIMARY KEY, name varchar(200), team integer)")
     ends.run(here, "CREATE INDEX players_team ON players (team)")
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {ROWS})"
     text = "substr('a name that makes a row as wide as rows are, and a table as large as tables are', 1, 80)"
     ends.run(here, f"INSERT INTO players {numbers} SELECT i, {text}, i % 3000 FROM n")
-    if source == "postgres":
+    if isinstance(here, servers.Database):
         ends.run(here, "ANALYZE players")
     (sensei.folder / "queries.sql").write_text(WORKLOAD)
     # Any query may be as slow as it likes, but one that reads 60,000 rows in the place of 20.
     asked = {"workload": "queries.sql", "tolerances": {"slower": 5, "slower_by": "1ms"}}
     move = moves.plan_move(sensei, here, there, validation=asked)
     move.start()
+    return move
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "postgres"), ("postgres", "mysql")])
+def test_a_query_that_lost_its_index_is_slower_says_which_and_fails_no_validation(
+    sensei: fix_sensei.Sensei, maker: ends.Maker, source: str, target: str
+) -> None:
+    here, there = maker(source)(), maker(target)()
+    move = _players(sensei, here, there)
     ends.run(there, f"DROP INDEX players_team{' ON players' if target == 'mysql' else ''}")
     # Structure fails, as an index of the plan is gone; a slower query alone would not.
     found = sensei("validations", "run", move.id, json=True, expect=4).data
@@ -66,6 +73,26 @@ def test_a_query_that_lost_its_index_is_slower_says_which_and_fails_no_validatio
     found = sensei("validations", "run", move.id, json=True).data
     assert found["status"] == "validated"
     assert not [f for f in found["failures"] if f["facts"].get("query") == "one team"]
+
+
+@pytest.mark.parametrize(("source", "target"), [("sqlite", "postgres"), ("postgres", "mysql")])
+def test_an_index_that_is_there_and_not_used_is_told_from_one_that_is_missing(
+    sensei: fix_sensei.Sensei, maker: ends.Maker, source: str, target: str
+) -> None:
+    here, there = maker(source)(), maker(target)()
+    move = _players(sensei, here, there)
+    # What takes an index from the planner and leaves it in the catalog.
+    if isinstance(there, servers.MysqlDatabase):
+        ends.run(there, "ALTER TABLE players ALTER INDEX players_team IGNORED")
+    elif isinstance(there, servers.Database):
+        for way in ("indexscan", "bitmapscan", "indexonlyscan"):
+            ends.run(there, f'ALTER DATABASE "{there.name}" SET enable_{way} = off')
+    found = sensei("validations", "run", move.id, json=True).data
+    slower = {f["facts"]["query"]: f for f in found["failures"] if f["perspective"] == "performance"}
+    says = slower["one team"]["detail"]
+    assert "though it has an index on" in says and "as players_team on the source" in says
+    assert slower["one team"]["severity"] == "warning"
+    assert found["status"] == "validated", "what is slower takes nothing back"
 
 
 def test_a_query_is_slower_only_where_its_usual_and_its_best_time_are_and_by_more_than_was_agreed() -> None:
