@@ -13,12 +13,8 @@ from importlib import metadata
 import pydantic
 
 import documents
-from sensei import config, engines, errors, states
-from sensei.catalog import types
+from sensei import config, errors, states
 from sensei.config import complaints, migration
-from sensei.engines.mysql import typemap
-from sensei.engines.sqlite import declared
-from sensei.plan import own_types
 
 ROOT = documents.ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -137,97 +133,6 @@ def test_every_error_is_explained_with_its_code_exit_code_and_meaning() -> None:
     real = {one("").code: (one.exit_code, inspect.getdoc(one)) for one in tree}
     assert said == real
     assert all(row[3] for row in _rows("errors.md"))
-
-
-# -- type mappings
-
-_FROM_POSTGRES = {
-    "smallint": types.LogicalType(types.Kind.INTEGER, bits=16),
-    "integer": types.LogicalType(types.Kind.INTEGER, bits=32),
-    "bigint": types.LogicalType(types.Kind.INTEGER, bits=64),
-    "numeric(12,2)": types.LogicalType(types.Kind.DECIMAL, precision=12, scale=2),
-    "numeric(38,10)": types.LogicalType(types.Kind.DECIMAL, precision=38, scale=10),
-    "numeric": types.LogicalType(types.Kind.DECIMAL),
-    "real": types.LogicalType(types.Kind.FLOAT, bits=32),
-    "double precision": types.LogicalType(types.Kind.FLOAT, bits=64),
-    "boolean": types.LogicalType(types.Kind.BOOLEAN),
-    "text": types.LogicalType(types.Kind.TEXT),
-    "character varying(80)": types.LogicalType(types.Kind.TEXT, length=80),
-    "character(3)": types.LogicalType(types.Kind.TEXT, length=3, fixed=True),
-    "bytea": types.LogicalType(types.Kind.BYTES),
-    "date": types.LogicalType(types.Kind.DATE),
-    "time": types.LogicalType(types.Kind.TIME),
-    "timestamp": types.LogicalType(types.Kind.TIMESTAMP),
-    "timestamp with time zone": types.LogicalType(types.Kind.TIMESTAMPTZ),
-    "uuid": types.LogicalType(types.Kind.UUID),
-    "json": types.LogicalType(types.Kind.JSON),
-    "jsonb": types.LogicalType(types.Kind.JSONB),
-    "an enum": types.LogicalType(types.Kind.TEXT, length=1, labels=("a", "b")),
-    "integer[]": types.LogicalType(types.Kind.NATIVE, native="integer[]", elsewhere=types.Kind.TEXT),
-    "interval": types.LogicalType(types.Kind.NATIVE, native="interval", elsewhere=types.Kind.TEXT),
-    "hstore": types.LogicalType(types.Kind.UNSUPPORTED, native="hstore", elsewhere=types.Kind.TEXT),
-}
-#: MariaDB's json is a longtext whose check says so.
-_MARKS = {"json": types.Kind.JSON}
-_FROM_SQLITE = (
-    "INTEGER", "SMALLINT", "DECIMAL(10,2)", "NUMERIC", "REAL", "DOUBLE", "BOOLEAN", "TEXT", "VARCHAR(80)", "CHAR(3)",
-    "BLOB", "DATE", "TIME", "TIMESTAMP", "DATETIME", "TIMESTAMPTZ", "UUID", "JSON", "JSONB",
-)  # fmt: skip
-
-#: COLUMN_TYPE -> length, precision, scale, digits of a second, as information_schema tells them beside it.
-_MYSQL: dict[str, tuple[int | None, int | None, int | None, int | None]] = {
-    "tinyint(1)": (None, 3, 0, None),
-    "tinyint unsigned": (None, 3, 0, None),
-    "smallint": (None, 5, 0, None),
-    "mediumint": (None, 7, 0, None),
-    "int": (None, 10, 0, None),
-    "int unsigned": (None, 10, 0, None),
-    "bigint": (None, 19, 0, None),
-    "bigint unsigned": (None, 20, 0, None),
-    "decimal(12,2)": (None, 12, 2, None),
-    "decimal(65,30)": (None, 65, 30, None),
-    "float": (None, 12, None, None),
-    "double": (None, 22, None, None),
-    "bit(1)": (None, 1, None, None),
-    "bit(8)": (None, 8, None, None),
-    "char(3)": (3, None, None, None),
-    "varchar(80)": (80, None, None, None),
-    "text": (65535, None, None, None),
-    "enum('a','b')": (1, None, None, None),
-    "set('a','b')": (3, None, None, None),
-    "binary(16)": (16, None, None, None),
-    "blob": (65535, None, None, None),
-    "date": (None, None, None, None),
-    "time": (None, None, None, 0),
-    "datetime(6)": (None, None, None, 6),
-    "timestamp": (None, None, None, 0),
-    "year": (None, None, None, None),
-    "json": (None, None, None, None),
-    "uuid": (None, None, None, None),
-    "inet6": (None, None, None, None),
-    "point": (None, None, None, None),
-}
-_FROM_MYSQL = {
-    full: typemap.logical(typemap.Declared(re.split(r"[ (]", full)[0], full, *limits, None), _MARKS.get(full))
-    for full, limits in _MYSQL.items()
-}
-
-
-def _mapping(said: str, mapped: types.Mapped) -> list[str]:
-    native = f"`{mapped.native}`" if mapped.native else "not carried"
-    return [f"`{said}`", native, str(mapped.there), str(mapped.back), mapped.reason]
-
-
-def test_the_tables_of_types_are_what_the_engines_choose() -> None:
-    postgres, sqlite, mysql = (engines.by_name(name) for name in ("postgres", "sqlite", "mysql"))
-    expected = [_mapping(t, own_types.mapped(of, t, postgres, sqlite, None)) for t, of in _FROM_POSTGRES.items()]
-    expected += [_mapping(t, postgres.ddl.map_type(declared.logical(t), "sqlite", None)) for t in _FROM_SQLITE]
-    expected += [_mapping(t, own_types.mapped(of, t, postgres, mysql, None)) for t, of in _FROM_POSTGRES.items()]
-    expected += [_mapping(t, own_types.mapped(of, t, mysql, postgres, None)) for t, of in _FROM_MYSQL.items()]
-    expected += [_mapping(t, own_types.mapped(of, t, mysql, sqlite, None)) for t, of in _FROM_MYSQL.items()]
-    expected += [_mapping(t, mysql.ddl.map_type(declared.logical(t), "sqlite", None)) for t in _FROM_SQLITE]
-    said = [row for row in _rows("engines.md") if len(row) == 5 and row[2] in set(types.Verdict)]
-    assert said == expected, "\n" + "\n".join("| " + " | ".join(row) + " |" for row in expected)
 
 
 # -- the migration file
