@@ -145,6 +145,7 @@ class Capabilities:
     max_identifier_characters: int | None = None
     index_names_per_table: bool = False  #: two tables of a schema may have indexes of one name
     foreign_key_names_per_table: bool = True  #: False: they count over all schemas that a migration writes to
+    counts_up: bool = False  #: a column that numbers itself only counts up, in steps that are not its own, to the end
     one_identity: bool = False  #: a table numbers one column at most, and no check may name it
     set_default: bool = True  #: foreign keys may set a default
     deferrable: bool = True  #: foreign keys may be checked at the end of a transaction

@@ -74,5 +74,8 @@ class DDL(Protocol):
     def prime(self, table: catalog.Table, sequences: Sequence[catalog.Sequence]) -> list[str]:
         """Return the statements that put identities and sequences where the source's stand, never behind the data."""
 
-    def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
-        """Return the statements that put a sequence that belongs to no column where the source's stands."""
+    def prime_alone(self, sequence: catalog.Sequence, drawing: Sequence[tuple[base.TableName, str]] = ()) -> list[str]:
+        """Return the statements that put a sequence that belongs to no column where the source's stands.
+
+        Not behind the values of the columns that draw from it, where the engine can say that in a statement.
+        """

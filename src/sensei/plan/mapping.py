@@ -10,7 +10,7 @@ from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import bounds, constraints, expressions, home, model, names, own_types
+from sensei.plan import bounds, constraints, expressions, home, model, names, numbering, own_types
 
 
 class Mapper:
@@ -38,7 +38,7 @@ class Mapper:
         self.there = there
         self.highest = bounds.highest(found)
         self.homes = home.remembered(found, plans, target.name)
-        self.owners = {str(s.name): s.owner for s in found.sequences}
+        self.numbered = numbering.Numbered(found)
         self.risks: list[model.Risk] = []
         self.left: list[model.NotMigrated] = []
         self.table_names: dict[catalog.TableName, catalog.TableName] = {}
@@ -254,7 +254,7 @@ class Mapper:
         if not self.same and identity is None and self._is_rowid_key(table, column):
             identity = "by default"
         if identity is not None and not self.same:
-            identity = self._may_number(table, column, native, numbered)
+            identity = numbering.identity(self, table, column, native, numbered)
         if identity is not None and not self.same:
             single = table.primary is not None and table.primary.columns == (column.name,)
             if not self.target.capabilities.keys_after_load and not single:
@@ -268,7 +268,7 @@ class Mapper:
                 identity = "by default"
             default = None
         elif default is not None and default.kind == "nextval" and column.identity is None:
-            default, identity = self._serial(table, column, default, numbered)
+            default, identity = numbering.by_sequence(self, table, column, default, numbered)
         elif default is not None and (not self.same or self.missing(default.sql)):
             sql = self.target.ddl.translate_default(default, self._meaning(column))
             if sql is None:
@@ -318,18 +318,6 @@ class Mapper:
             found = dataclasses.replace(found, column=dataclasses.replace(was, native=base_type))
         return found if not self.missing(found.column.native) else None
 
-    def _may_number(self, table: catalog.Table, column: catalog.Column, native: str, numbered: bool) -> str | None:
-        """Return the column's identity, or None where the target can't number it; that is noted."""
-        reason = ""
-        if numbered and self.target.capabilities.one_identity:
-            reason = "the target numbers only one column of a table"
-        elif "NUMERIC" in native.upper():
-            reason = f"the target does not number columns of type {native}"
-        if reason:
-            self.leave("identity", f"{table.name}.{column.name}", reason)
-            return None
-        return column.identity or "by default"
-
     def _comment(self, text: str | None, kind: str, name: str) -> str | None:
         limit = self.target.capabilities.max_comment
         if text is not None and limit is not None and len(text) > limit:
@@ -365,29 +353,6 @@ class Mapper:
             and table.primary.columns == (column.name,)
             and column.native.upper() == "INTEGER"
         )
-
-    def _serial(
-        self, table: catalog.Table, column: catalog.Column, default: catalog.Default, numbered: bool
-    ) -> tuple[catalog.Default | None, str | None]:
-        owned = self.owners.get(default.value or "") == (table.name, column.name)
-        if (
-            owned
-            and column.type.kind is types.Kind.INTEGER
-            and not self.same
-            and self.target.capabilities.keys_after_load
-        ):
-            return None, self._may_number(table, column, "", numbered)
-        name = self.sequence_names.get(default.value or "")
-        if name is not None:
-            value = str(name)
-            sql = self.target.ddl.translate_default(catalog.Default("nextval", "", value), column.type)
-            if sql is not None:
-                return catalog.Default("nextval", sql, value), None
-        single = table.primary is not None and table.primary.columns == (column.name,)
-        if single and column.type.kind is types.Kind.INTEGER and not self.same:
-            return None, "by default"
-        self.leave("default", f"{table.name}.{column.name}", "the target has no sequences", default.sql)
-        return None, None
 
     # -- notes
 

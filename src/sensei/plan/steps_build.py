@@ -147,7 +147,13 @@ def prime_sequence(ctx: Context, step: model.Step) -> Facts:
     sequence = ctx.plan.sequence(step.object)
     now = ctx.positions().get(ctx.plan.sequence_sources[step.object], sequence)
     moved = dataclasses.replace(now, name=sequence.name, owner=None)
-    for statement in ctx.target.engine.ddl.prime_alone(moved):
+    drawing = [
+        (t.target.name, c.name)
+        for t in ctx.plan.tables
+        for c in t.target.columns
+        if c.default is not None and c.default.kind == "nextval" and c.default.value == str(sequence.name)
+    ]
+    for statement in ctx.target.engine.ddl.prime_alone(moved, drawing):
         ctx.target_session.run(statement)
     return {"position": now.last_value}
 

@@ -9,7 +9,7 @@ from typing import Any
 from sensei import catalog
 from sensei.config import migration as configuration
 from sensei.engines import base, ledger
-from sensei.plan import model
+from sensei.plan import model, numbering
 from sensei.work import sides
 
 Facts = dict[str, Any]
@@ -40,13 +40,17 @@ class Context:
             with sides.told("source", self.source.name):
                 found = self.source.engine.introspect.catalog(self.source_session, self.plan.schemas)
             self._positions = {str(s.name): s for s in found.sequences}
+            users = numbering.drawn(found)
             for sequence in found.sequences:
-                if sequence.owner is not None:
-                    table, column = sequence.owner
+                drawing = users[str(sequence.name)]
+                # Where sequences are carried as such, one that nobody owns has a step of its own.
+                alone = len(drawing) == 1 and self.source.engine.name != self.target.engine.name
+                if sequence.owner is not None or alone:
+                    table, column = sequence.owner or drawing[0]
                     self._owned.setdefault(table, []).append((column, sequence))
         return self._positions
 
     def positions_of(self, table: catalog.TableName) -> list[tuple[str, catalog.Sequence]]:
-        """Return (column, sequence) for each column of a source table that draws from a sequence of its own."""
+        """Return (column, sequence) for each column of a source table that alone draws from a sequence."""
         self.positions()
         return self._owned.get(table, [])

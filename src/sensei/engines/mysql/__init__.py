@@ -32,6 +32,7 @@ CAPABILITIES = base.Capabilities(
     max_identifier_characters=names.MAX_NAME,
     index_names_per_table=True,
     foreign_key_names_per_table=False,
+    counts_up=True,
     one_identity=True,
     set_default=False,
     deferrable=False,

@@ -85,7 +85,9 @@ class DDL:
                         return [f"ALTER TABLE {names.qualified(table.name)} AUTO_INCREMENT = {following}"]
         return []
 
-    def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
+    def prime_alone(
+        self, sequence: catalog.Sequence, drawing: Sequence[tuple[catalog.TableName, str]] = ()
+    ) -> list[str]:
         if sequence.last_value is None:
             return []
         return [f"SELECT SETVAL({names.qualified(sequence.name)}, {int(sequence.last_value)}, 1)"]

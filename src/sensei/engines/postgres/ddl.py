@@ -159,29 +159,41 @@ class DDL:
                 get = f"{literal(qualified(sequence.name))}::regclass"
             else:
                 continue
-            found.append(advance(get, name, column.name, sequence))
+            found.append(advance(get, [(table.name, column.name)], sequence))
         return found
 
-    def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
-        if sequence.last_value is None:
-            return []
-        name = literal(qualified(sequence.name))
-        return [f"SELECT pg_catalog.setval({name}::regclass, {int(sequence.last_value)}, true)"]
+    def prime_alone(
+        self, sequence: catalog.Sequence, drawing: Sequence[tuple[catalog.TableName, str]] = ()
+    ) -> list[str]:
+        # One that cycles gives its numbers again anyway: where it stands is all that there is to say.
+        columns = [] if sequence.cycle else drawing
+        return [advance(f"{literal(qualified(sequence.name))}::regclass", columns, sequence)]
 
 
-def advance(get: str, table: str, column: str, sequence: catalog.Sequence | None = None) -> str:
-    """Write the statement that moves a sequence to the further of its old position and its column's values.
+def advance(
+    get: str, drawing: Sequence[tuple[catalog.TableName, str]], sequence: catalog.Sequence | None = None
+) -> str:
+    """Write the statement that moves a sequence to the further of its old position and the values of its columns.
 
-    Values outside of the sequence's range were not made by it and can't collide with it: they don't count.
+    Values outside of the sequence's range were not made by it and can't collide with it: they don't count. One that was
+    never used, and that no value is ahead of, begins where it was to begin.
     """
-    further, furthest = ("greatest", "max") if sequence is None or sequence.increment > 0 else ("least", "min")
-    last = "NULL" if sequence is None or sequence.last_value is None else str(int(sequence.last_value))
-    q = quote(column)
-    return (
-        f"SELECT pg_catalog.setval({get}, x.v, true) FROM (SELECT {further}({last}::bigint,"
-        f" (SELECT {furthest}(d.{q}) FROM {table} d WHERE d.{q} BETWEEN s.seqmin AND s.seqmax)::bigint) AS v"
-        f" FROM pg_catalog.pg_sequence s WHERE s.seqrelid = {get}) x WHERE x.v IS NOT NULL"
+    further, furthest, ahead = (
+        ("greatest", "max", ">=") if sequence is None or sequence.increment > 0 else ("least", "min", "<=")
     )
+    last = "NULL" if sequence is None or sequence.last_value is None else str(int(sequence.last_value))
+    values = "".join(
+        f", (SELECT {furthest}(d.{column}) FROM {table} d WHERE d.{column} BETWEEN s.seqmin AND s.seqmax)::bigint"
+        for table, column in ((qualified(t), quote(c)) for t, c in drawing)
+    )
+    stands = f"(SELECT {further}({last}::bigint{values}) AS v FROM pg_catalog.pg_sequence s WHERE s.seqrelid = {get}) x"
+    if sequence is None:
+        return f"SELECT pg_catalog.setval({get}, x.v, true) FROM {stands} WHERE x.v IS NOT NULL"
+    if sequence.last_value is not None:
+        return f"SELECT pg_catalog.setval({get}, x.v, true) FROM {stands}"
+    start = int(sequence.start)
+    used = f"coalesce(x.v {ahead} {start}, false)"
+    return f"SELECT pg_catalog.setval({get}, CASE WHEN {used} THEN x.v ELSE {start} END, {used}) FROM {stands}"
 
 
 def _integer_type(text: str) -> str:

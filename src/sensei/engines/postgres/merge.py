@@ -131,7 +131,7 @@ class Merge:
     def advance(self, session: base.Session, addition: merging.Addition) -> None:
         """Put each sequence past its column's values."""
         for column, sequence in addition.counters:
-            session.run(ddl.advance(f"{ddl.literal(sequence)}::regclass", ddl.qualified(addition.table), column))
+            session.run(ddl.advance(f"{ddl.literal(sequence)}::regclass", [(addition.table, column)]))
 
     def undo(self, migration: str, step: str, addition: merging.Addition, evidence: str) -> list[base.Guarded]:
         """Return the block that takes the rows out again."""

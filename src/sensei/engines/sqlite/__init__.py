@@ -10,6 +10,7 @@ CAPABILITIES = base.Capabilities(
     keys_after_load=False,
     single_writer=True,
     has_schemas=False,
+    counts_up=True,
     enforced_types=False,
     reads=(base.Form.VALUES, base.Form.TEXT),
     loads=(base.Form.VALUES, base.Form.TEXT),

@@ -116,9 +116,10 @@ class DDL:
         if column is None or not _is_identity(column):
             return []
         stands = [
-            s.last_value
+            # One that was never used begins where it was to begin.
+            s.start - 1 if s.last_value is None else s.last_value
             for s in sequences
-            if s.last_value is not None and s.owner is not None and s.owner[1] == column.name
+            if s.owner is not None and s.owner[1] == column.name and (s.last_value is not None or s.start > 1)
         ]
         name, value = names.literal(table.name.name), max(stands, default=0)
         highest = f"(SELECT max({names.quote(column.name)}) FROM {names.qualified(table.name)})"
@@ -131,7 +132,9 @@ class DDL:
             f"UPDATE main.sqlite_sequence SET seq = max(seq, {place}) WHERE name = {name}",
         ]
 
-    def prime_alone(self, sequence: catalog.Sequence) -> list[str]:
+    def prime_alone(
+        self, sequence: catalog.Sequence, drawing: Sequence[tuple[catalog.TableName, str]] = ()
+    ) -> list[str]:
         """Return nothing: SQLite has no sequences but those of AUTOINCREMENT columns."""
         return []
 
