@@ -32,9 +32,9 @@ _CHANCE = re.compile(r"rand|random|randomblob|random_normal|setseed|uuid|uuid_sh
                      re.IGNORECASE)  # fmt: skip
 
 
-def condition(text: str) -> Any:
-    """Return the tree of a condition in portable SQL, true of each row that is right; raises BadInput."""
-    tree = _one(f"SELECT 1 WHERE ({text}\n)", PORTABLE, shift=len("SELECT 1 WHERE ("))
+def condition(text: str, dialect: str = PORTABLE) -> Any:
+    """Return the tree of a condition, true of each row that is right, or of any other expression; raises BadInput."""
+    tree = _one(f"SELECT 1 WHERE ({text}\n)", dialect, shift=len("SELECT 1 WHERE ("))
     where = tree.args.get("where")
     names = [key for key, value in tree.args.items() if value]
     # Anything but one pair of parentheses means that the text closed ours.

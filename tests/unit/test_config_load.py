@@ -314,7 +314,6 @@ def test_variables_are_not_expanded_by_loading(monkeypatch: pytest.MonkeyPatch) 
         ("options: {executor: 'dask://h:8786'}", "options.executor", True),
         ("options: {zero_dates: 'null'}", "options.zero_dates", True),
         ("validation: {max_age: 1h}", "validation.max_age", False),
-        ("tables: {a: {where: x}}", "tables.a.where", True),
         ("notifications: {mail: '${MAIL}'}", "notifications", False),
         ("cutover_plan: {strategy: parallel}", "cutover_plan", False),
     ],

@@ -246,8 +246,4 @@ environments: {staging: {source: {connection: st-source}, target: {connection: s
     assert source.selects("shop", "orders")
     assert not source.selects("shop", "audit_log")
     assert not source.selects("shop", "tmp_1")
-    assert {o.path for o in config.not_yet(loaded) if o.required} == {
-        "tables.customers.where",
-        "tables.customers.columns.price_cents.expression",
-        "tables.customers.columns.price_cents.inverse",
-    }
+    assert not [o for o in config.not_yet(loaded) if o.required]

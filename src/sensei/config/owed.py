@@ -31,7 +31,6 @@ def not_yet(asked: MigrationConfig | Loaded) -> list[Owed]:
         Owed(path, lines.get(path, 0), message, required)
         for path, message, required in (
             *_options(config),
-            *_tables(config),
             *_checks(config),
             *_validation(config),
             *_later(config),
@@ -57,16 +56,6 @@ def _options(config: MigrationConfig) -> _Found:
             f"zero_dates {options.zero_dates} is not carried out yet; only fail is",
             True,
         )
-
-
-def _tables(config: MigrationConfig) -> _Found:
-    for table, mapping in config.tables.items():
-        if mapping.where is not None:
-            yield f"tables.{table}.where", "taking only some rows of a table is not carried out yet", True
-        for column, to in mapping.columns.items():
-            for key in ("expression", "inverse"):
-                if getattr(to, key) is not None:
-                    yield f"tables.{table}.columns.{column}.{key}", f"{key} is not carried out yet", True
 
 
 def _checks(config: MigrationConfig) -> _Found:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sensei.catalog import types
 from sensei.engines import base
 
 #: Rows that are fetched at once, and after which a measurement of time ends.
@@ -55,6 +56,13 @@ class Ask(Protocol):
 
     #: The name of the server's dialect in `sensei.queries`.
     dialect: str
+
+    def computed(self, sql: str, of: types.LogicalType, native: str) -> str:
+        """Return an expression that an operator wrote, of one type: what it gives is no longer the expression's choice.
+
+        `native` is the type in this engine's own words. Where a cast would make NULL of what does not fit, as MySQL's
+        do, or would round, the caller asks the data whether it does.
+        """
 
     def prepare(self, session: base.Session, schemas: Sequence[str], seconds: float) -> None:
         """Set the session up as an application's would be: names are found in `schemas`, a query ends in time."""

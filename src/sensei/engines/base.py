@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sensei import catalog
-from sensei.catalog import types
+from sensei.catalog import sight, types
 
 if TYPE_CHECKING:  # it is written in the words of this module
     from sensei.engines import asking, comparing, defining, keeping, merging
@@ -166,6 +166,9 @@ class Session(Protocol):
     Life: connect() gives it outside a transaction; begin, run/rows …, commit or rollback; close.
     Outside begin/commit each statement commits by itself. `?` is the placeholder in every engine.
     """
+
+    #: Tables that are read as a migration sees them, wherever their rows are read, counted or summed up.
+    seen: Mapping[catalog.TableName, sight.Sight]
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Execute; return the number of rows affected (-1 where unknown)."""

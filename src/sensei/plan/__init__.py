@@ -13,7 +13,7 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import append, choosing, constraints, existing, fitting, mapping, model
+from sensei.plan import append, choosing, constraints, existing, fitting, mapping, model, transformations
 
 #: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
 #: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
@@ -21,6 +21,7 @@ BYTES_PER_SECOND = 40_000_000
 SECONDS_PER_TABLE = 0.05
 SECONDS_PER_TABLE_BACK = 0.02
 
+_Table = catalog.Table  # within Found, `catalog` is a field
 _CATALOG = pydantic.TypeAdapter(tuple[catalog.Table, ...])
 
 _NOT_CARRIED = {
@@ -60,6 +61,12 @@ class Found:
     notes: tuple[str, ...] = ()  #: what the plan should say of a target's server
     look_to_add: append.Look | None = None  #: into tables that rows are to be added to
     amends: model.Plan | None = None  #: the plan that is made anew, while tables of it are taken back
+    #: Tables as they are, of those that the catalog has as the migration sees them.
+    raw: Mapping[base.TableName, _Table] = dataclasses.field(default_factory=dict)
+    transformed: transformations.Transformed = transformations.NOTHING
+    probes: Mapping[tuple[base.TableName, str], transformations.Probe] = dataclasses.field(default_factory=dict)
+    #: Foreign key -> rows that stay and whose parent is left out.
+    orphans: Mapping[tuple[base.TableName, str], int] = dataclasses.field(default_factory=dict)
 
 
 def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
@@ -72,6 +79,9 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     mapper = mapping.Mapper(
         config, source.engine, target.engine, source.facts, source.rows, source.catalog, target.catalog, source.plans
     )
+    mapper.probes = source.probes
+    for kind, name, reason, definition in source.transformed.left:
+        mapper.leave(kind, name, reason, definition)
     chosen = choosing.choose(mapper, source.catalog)
     if not chosen:
         raise errors.BadInput(
@@ -87,13 +97,14 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     own = {fold(t.name) for t in there.tables} if how == "append" else set()
     added_to = {name for name, new in mapper.table_names.items() if fold(new) in own}
     sequences = _sequences(mapper, source, target, chosen, added_to)
-    tables = [mapper.table(t) for t in chosen]
+    tables = [dataclasses.replace(mapper.table(t), seen_as=source.transformed.sights.get(t.name)) for t in chosen]
     tables = [
         dataclasses.replace(
             t, target=dataclasses.replace(t.target, foreign_keys=constraints.foreign_keys(mapper, t.source))
         )
         for t in tables
     ]
+    transformations.say(mapper, tables, source.orphans)
     tables = fitting.fitted(mapper, tables)
     there = existing.standing(
         target.engine, target.catalog, (t.target.name for t in tables), (s.name for s, _ in sequences)
@@ -129,7 +140,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         target_engine=target.engine.name,
         source_identity=source.identity,
         target_identity=target.identity,
-        source_digest=digest(chosen),
+        source_digest=digest([source.raw.get(t.name, t) for t in chosen]),
         tables=tuple(tables),
         sequences=tuple(s for s, _ in sequences),
         sequence_sources={str(s.name): origin for s, origin in sequences},

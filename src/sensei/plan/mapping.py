@@ -10,7 +10,7 @@ from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import bounds, constraints, expressions, home, model, names, numbering, own_types
+from sensei.plan import bounds, constraints, expressions, home, model, names, numbering, own_types, transformations
 
 
 class Mapper:
@@ -39,6 +39,7 @@ class Mapper:
         self.highest = bounds.highest(found)
         self.homes = home.remembered(found, plans, target.name)
         self.numbered = numbering.Numbered(found)
+        self.probes: Mapping[tuple[catalog.TableName, str], transformations.Probe] = {}
         self.risks: list[model.Risk] = []
         self.left: list[model.NotMigrated] = []
         self.table_names: dict[catalog.TableName, catalog.TableName] = {}
@@ -183,6 +184,8 @@ class Mapper:
             alike = form in (base.Form.BINARY, base.Form.NATIVE)
             if alike and any(self._own_native(p) != p.target_native for p in plans):
                 continue  # such values are only understood by the very same type
+            if form is not base.Form.TEXT and any((source.name, p.source) in self.probes for p in plans):
+                continue  # by what class an engine holds a computed value is another matter than what it means
             if form is base.Form.BINARY and any(p.source_type.kind is types.Kind.UNSUPPORTED for p in plans):
                 continue  # in binary form they may name other types by numbers of their own database
             return form
@@ -199,7 +202,17 @@ class Mapper:
     ) -> tuple[types.Mapped, bool]:
         override = self.override(table, column)
         guard = not self.source.capabilities.enforced_types and (facts is None or facts.misfits > 0)
-        if override is not None and override.type:
+        if override is not None and override.expression:
+            native = (
+                override.type or own_types.mapped(column.type, column.native, self.source, self.target, facts).native
+            )
+            probe = self.probes.get((table.name, column.name), transformations.Probe())
+            mapped = transformations.mapped(probe, native, override.expression)
+            if mapped.there is mapped.back is types.Verdict.EXACT:
+                self.risks.append(
+                    model.Risk("info", str(table.name), column.name, mapped.reason, mapped.there, mapped.back)
+                )
+        elif override is not None and override.type:
             mapped = types.Mapped(
                 override.type,
                 types.Verdict.EXACT if override.type == column.native else types.Verdict.LOSSY,

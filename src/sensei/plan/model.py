@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 
 from sensei import catalog
-from sensei.catalog import types
+from sensei.catalog import sight, types
 from sensei.engines import base, keeping, merging
 from sensei.transfer import tables as transfer
 
@@ -52,6 +52,7 @@ class TablePlan:
     key: base.ChunkKey
     form: base.Form
     rows: int
+    seen_as: sight.Sight | None = None  #: what stands in the source table's place; None: the table itself
     append: Append | None = None  #: `target` is the target's own table, and the rows are added to it
 
     @property
@@ -173,6 +174,11 @@ class Plan:
         for held in self.held:
             found.setdefault((held.kind, str(held.name).casefold()), []).append(held)
         return found
+
+    @property
+    def sights(self) -> dict[catalog.TableName, sight.Sight]:
+        """Return how tables of the source are read, of those that are not read as they are."""
+        return {t.source.name: t.seen_as for t in self.tables if t.seen_as is not None}
 
     @functools.cached_property
     def _tables(self) -> dict[str, TablePlan]:

@@ -152,7 +152,7 @@ def _plan(
             )
         world.refuse_other_target(loaded, target, writing)
         desk.screen.say(f"planning anew: {', '.join(sorted(away))}")
-        found = create.look_at_source(source, reading, asked, identity)
+        found = create.look_at_source(source, reading, asked, identity, target, writing)
         # Tables that stay were not there when the plan was made, and what it says of them must come out the same.
         ends = verify.Ends(source, reading, target, writing)
         staying = verify.Staying.of(loaded.plan, loaded.book(), ends)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,9 @@ from sensei import catalog, config, errors, plan
 from sensei.config import connections, home
 from sensei.config import migration as configuration
 from sensei.engines import base, keeping, ledger, merging
-from sensei.plan import append, existing, model
+from sensei.plan import append, existing, model, transformations
 from sensei.runner import desk as desks
-from sensei.runner import pairs, rehearsal, script, verdicts, world
+from sensei.runner import pairs, probing, rehearsal, script, verdicts, world
 from sensei.validation import preflight
 from sensei.work import sides
 
@@ -67,7 +68,7 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
         with sides.told("target", target.name):
             to_identity = target.engine.introspect.identity(writing)
         desk.screen.say(f"looking at the source {source.name}")
-        found = look_at_source(source, reading, asked, from_identity)
+        found = look_at_source(source, reading, asked, from_identity, target, writing)
         desk.screen.say(f"looking at the target {target.name}")
         with sides.told("target", target.name):
             there = target.engine.introspect.catalog(writing, None, plan.target_schemas(asked, found.catalog))
@@ -124,9 +125,14 @@ def looker_to_add(target: sides.Side, session: base.Session) -> append.Look | No
 
 
 def look_at_source(
-    source: sides.Side, session: base.Session, asked: configuration.MigrationConfig, identity: str
+    source: sides.Side,
+    session: base.Session,
+    asked: configuration.MigrationConfig,
+    identity: str,
+    target: sides.Side,
+    writing: base.Session,
 ) -> plan.Found:
-    """Return everything that the plan needs of the source."""
+    """Return everything that the plan needs of the source; the target is asked what inverses make of its values."""
     schemas = list(asked.source.schemas) or None
     with sides.told("source", source.name):
         found = source.engine.introspect.catalog(session, schemas)
@@ -145,10 +151,24 @@ def look_at_source(
             source.engine.introspect.missing_privileges(session, base.Purpose.SOURCE, names, found.schemas),
         )
         marker = source.engine.rows.marker(session)
+        seen = transformations.transformed(
+            asked, (t for t in wanted if t.name in set(names)), source.engine, target.engine
+        )
+        session.seen = {}
+        probing.refuse_bad(source, session, seen)
+        probes = probing.probe(source, session, target, writing, seen)
+        orphans = probing.orphans(source, session, [t for t in wanted if t.name in set(names)], seen)
+        session.seen = seen.sights
+        raw = {t.name: t for t in wanted if t.name in seen.tables}
+        wanted = [seen.tables.get(t.name, t) for t in wanted]
+        found = dataclasses.replace(found, tables=tuple(seen.tables.get(t.name, t) for t in found.tables))
         facts = {t.name: source.engine.rows.profile(session, t) for t in wanted if t.name in set(names)}
         rows = {name: source.engine.rows.count(session, name) for name in names}
         plans = _plans(source.engine, session)
-    return plan.Found(source.engine, identity, found, facts, rows, marker, plans)
+    return plan.Found(
+        source.engine, identity, found, facts, rows, marker, plans,
+        raw=raw, transformed=seen, probes=probes, orphans=orphans,
+    )  # fmt: skip
 
 
 def _plans(engine: base.Engine, session: base.Session) -> tuple[model.Plan, ...]:

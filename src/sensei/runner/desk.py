@@ -113,7 +113,9 @@ class Loaded:
         """Return source and target."""
         named = dict(self.config.connections)
         return (
-            self.desk.side(base.Purpose.SOURCE, self.config.source.connection, named),
+            dataclasses.replace(
+                self.desk.side(base.Purpose.SOURCE, self.config.source.connection, named), seen=self.plan.sights
+            ),
             self.desk.side(base.Purpose.TARGET, self.config.target.connection, named),
         )
 

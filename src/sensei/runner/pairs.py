@@ -15,7 +15,17 @@ from sensei.validation import model, scope
 def plan(made: plans.Plan) -> scope.Plan:
     """Return what validation has to know of a plan."""
     return scope.Plan(
-        tuple(scope.Planned(t.id, t.source, t.target, _names(t)) for t in made.tables),
+        tuple(
+            scope.Planned(
+                t.id,
+                t.source,
+                t.target,
+                _names(t),
+                frozenset(t.seen_as.computed()) if t.seen_as is not None else frozenset(),
+                t.seen_as.where if t.seen_as is not None else "",
+            )
+            for t in made.tables
+        ),
         made.sequences,
         made.sequence_sources,
         made.schemas,
@@ -67,6 +77,7 @@ def _pair(
     rejected: list[ledger_quarantine.Rejected],
     copied: tuple[model.Copied, ...],
 ) -> model.Pair:
+    computed = table.seen_as.computed() if table.seen_as is not None else {}
     bytes_, rows = table.source.bytes_estimate, table.rows
     return model.Pair(
         table.id,
@@ -79,7 +90,8 @@ def _pair(
                 c.source_type,
                 c.guard,
                 c.there is types.Verdict.EXACT,
-                c.there is types.Verdict.LOSSY,
+                # What an expression gives is read as just that from the source: nothing is lost in between.
+                c.there is types.Verdict.LOSSY and c.source not in computed,
             )
             for c in table.columns
         ),

@@ -196,6 +196,10 @@ class _Rewriter:
     def _pair(self, planned: scope.Planned, name: str) -> tuple[catalog.Column, catalog.Column] | None:
         source = Side(self.side.plan, False, "", "").column(planned, name)
         own = self.side.column(planned, name)
+        if source is not None and source.name in planned.computed:
+            raise errors.BadInput(
+                f"it names {source.name} of {planned.id}, which an expression computes: the same words ask two things"
+            )
         return (source, own) if source is not None and own is not None else None
 
     def _typed(self, tree: Any, column: Any, source: catalog.Column, own: catalog.Column) -> Any:

@@ -28,6 +28,8 @@ class Planned:
     target: catalog.Table
     #: Source column -> target column. The target's own table has columns besides, and in another order.
     names: Mapping[str, str]
+    computed: frozenset[str] = frozenset()  #: columns of the source in whose place an expression stands
+    where: str = ""  #: the rows that are taken; "": all
 
     def columns(self) -> Iterator[tuple[catalog.Column, catalog.Column]]:
         """Yield each column of the source with the target's that holds the same."""

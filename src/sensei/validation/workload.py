@@ -92,6 +92,9 @@ def read(scoped: scope.Scope, ends: questions.Ends) -> Workload:
                 if not asked.tables(tree, scoped.plan):
                     continue  # of other tables, or of another schema
                 tree = _filled(tree, scoped, ends.source)
+            for planned in asked.tables(tree, scoped.plan).values():
+                if planned.where:
+                    raise errors.BadInput(f"of {planned.id} only the rows where {planned.where} were taken")
             if chance := queries.by_chance(tree):
                 raise errors.BadInput(f"{chance} gives another value each time")
         except errors.BadInput as problem:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sensei import engines, errors
+from sensei import catalog, engines, errors
+from sensei.catalog import sight
 from sensei.engines import base
 
 T = TypeVar("T")
@@ -22,6 +23,8 @@ class Side:
     role: base.Purpose
     name: str  #: the connection's name in the migration file
     url: str = field(repr=False)
+    #: How the migration sees tables of a source: what is read of them is read so.
+    seen: Mapping[catalog.TableName, sight.Sight] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def engine(self) -> base.Engine:
@@ -31,7 +34,9 @@ class Side:
     def open(self, application: str = "sensei") -> base.Session:
         """Connect and pin; errors tell which side failed."""
         with told(self.role.value, self.name):
-            return self.engine.connect(self.url, self.role, application=application)
+            session = self.engine.connect(self.url, self.role, application=application)
+        session.seen = self.seen
+        return session
 
     @contextlib.contextmanager
     def session(self, application: str = "sensei") -> Iterator[base.Session]:

@@ -12,6 +12,7 @@ import pymysql
 from pymysql import cursors
 
 from sensei import errors
+from sensei.catalog import types
 from sensei.engines import asking, base
 from sensei.engines.mysql import names
 from sensei.engines.mysql import session as sessions
@@ -21,10 +22,29 @@ _LATE = frozenset({1969, 3024, 1317})
 _SCANS = frozenset({"all", "index", "fulltext"})  # "index" walks through a whole index
 
 
+#: Kinds whose cast has no length.
+_CASTS = {types.Kind.TEXT: "CHAR CHARACTER SET utf8mb4", types.Kind.DATE: "DATE", types.Kind.BYTES: "BINARY"}
+
+
 class Ask:
     """Each question has a transaction of its own, READ ONLY; rows are fetched as they come."""
 
     dialect = "mysql"
+
+    def computed(self, sql: str, of: types.LogicalType, native: str) -> str:
+        to = _CASTS.get(of.kind)
+        if of.kind is types.Kind.DECIMAL:
+            if of.precision is None:
+                return f"({sql}\n)"
+            to = f"DECIMAL({of.precision},{of.scale or 0})"
+        elif of.kind is types.Kind.FLOAT:
+            to = "FLOAT" if of.bits == 32 else "DOUBLE"
+        elif of.kind in (types.Kind.TIME, types.Kind.TIMESTAMP, types.Kind.TIMESTAMPTZ):
+            to = (
+                f"{'TIME' if of.kind is types.Kind.TIME else 'DATETIME'}({6 if of.precision is None else of.precision})"
+            )
+        # Whole numbers stay as they are: a cast would round them.
+        return f"CAST(({sql}\n) AS {to})" if to else f"({sql}\n)"
 
     def prepare(self, session: base.Session, schemas: Sequence[str], seconds: float) -> None:
         ours = cast(sessions.MysqlSession, session)

@@ -24,7 +24,9 @@ class Digests:
 
     def span(self, session: base.Session, table: catalog.TableName, key: base.ChunkKey) -> tuple[int, int] | None:
         first = names.quote(key.columns[0])
-        ((low, high),) = session.rows(f"SELECT MIN({first}), MAX({first}) FROM {names.qualified(table)}")
+        ((low, high),) = session.rows(
+            f"SELECT MIN({first}), MAX({first}){read.source(facts.of(session, table), base.ChunkKey('whole'))}"
+        )
         return None if low is None else (int(low), int(high))
 
     def block(
@@ -61,7 +63,7 @@ class Digests:
         found = session.rows(
             f"SELECT CAST(CONV(SUBSTR({of_key}, 1, 4), 16, 10) AS UNSIGNED) & {number - 1} AS b, COUNT(*),"
             f" SUM(CAST(CONV(SUBSTR({whole}, 1, 15), 16, 10) AS UNSIGNED))"
-            f" FROM {names.qualified(spec.table)} GROUP BY b"
+            f"{read.source(known, base.ChunkKey('whole'))} GROUP BY b"
         )
         return {int(b): (int(n), int(total)) for b, n, total in found}
 

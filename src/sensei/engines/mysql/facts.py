@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sensei import catalog, errors
+from sensei.catalog import sight
 from sensei.engines import base
 from sensei.engines.mysql.session import MysqlSession
 
@@ -21,6 +23,7 @@ GEOMETRIES = frozenset(
 WHOLE = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ucs2", "utf16", "utf16le", "utf32"})
 INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "year"})
 TIMES = frozenset({"time", "datetime", "timestamp"})
+_TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
 BLOBS = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
 
 
@@ -51,6 +54,7 @@ class Facts:
     columns: dict[str, Column]  #: by name in lower case: names of columns are not case-sensitive
     #: Name of each index that holds whole columns in ascending order -> its columns in lower case.
     indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    view: sight.Sight | None = None  #: how the migration sees it
 
     def column(self, name: str) -> Column:
         """Return a column; raises UnknownName."""
@@ -99,6 +103,7 @@ def _ask(session: MysqlSession, table: catalog.TableName) -> Facts:
     ):
         whole = column is not None and prefix is None and order == "A"
         indexes.setdefault(str(name), []).append(str(column).lower() if whole else None)
+    view = session.seen.get(table)
     return Facts(
         table,
         {
@@ -107,6 +112,16 @@ def _ask(session: MysqlSession, table: catalog.TableName) -> Facts:
                 int(digits or 0), "auto_increment" in str(extra).lower(),
             )
             for name, word, full, nullable, charset, collation, digits, extra in columns
-        },
+        }
+        | {name.lower(): _computed(c) for name, c in (view.computed() if view is not None else {}).items()},
         {name: tuple(c for c in has if c is not None) for name, has in indexes.items() if None not in has},
+        view,
     )  # fmt: skip
+
+
+def _computed(column: sight.SightColumn) -> Column:
+    """Return what a computed column is: the server's own type for its native one."""
+    word = re.split(r"[ (]", column.native.lower())[0]
+    digits = re.search(r"\((\d)\)", column.native) if word in TIMES else None
+    charset, collation = ("utf8mb4", "utf8mb4_bin") if word in _TEXTS else ("", "")
+    return Column(column.name, word, column.native, True, charset, collation, int(digits[1]) if digits else 0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from sensei import errors
 from sensei.catalog import rowtext
-from sensei.engines import base
+from sensei.engines import base, seeing
 from sensei.engines.mysql import facts, names, render, session, wire
 from sensei.engines.mysql.session import MysqlSession
 
@@ -137,7 +137,8 @@ def _tail(mine: MysqlSession, known: facts.Facts, spec: base.ReadSpec) -> str:
 def source(known: facts.Facts, key: base.ChunkKey) -> str:
     """Return FROM with the index that the key is read along: the server must neither sort nor guess."""
     index = known.index(key.columns) if key.kind == "columns" else None
-    return f" FROM {names.qualified(known.name)}" + (f" FORCE INDEX ({names.quote(index)})" if index else "")
+    whole = names.qualified(known.name) + (f" FORCE INDEX ({names.quote(index)})" if index else "")
+    return f" FROM {whole if known.view is None else f'{seeing.derived(known.view, whole, names.quote)} seen'}"
 
 
 def order(known: facts.Facts, key: base.ChunkKey) -> str:

@@ -72,7 +72,9 @@ class Rows:
         return load.load(session, spec, form, blocks)
 
     def count(self, session: base.Session, table: catalog.TableName) -> int:
-        return int(session.rows(f"SELECT COUNT(*) FROM {names.qualified(table)}")[0][0])
+        return int(
+            session.rows(f"SELECT COUNT(*){read.source(facts.of(session, table), base.ChunkKey('whole'))}")[0][0]
+        )
 
     def recount(
         self, session: base.Session, marker: str, tables: Sequence[catalog.TableName]

@@ -7,14 +7,15 @@ import functools
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pymysql
 from pymysql import converters, cursors
 from pymysql.constants import CLIENT, FIELD_TYPE, SERVER_STATUS
 
-from sensei import errors
+from sensei import catalog, errors
+from sensei.catalog import sight
 from sensei.engines import base
 from sensei.engines.mysql import address, failures
 
@@ -100,6 +101,7 @@ class MysqlSession:
         self.broken = False
         #: What rows.py found out about tables, for as long as this session lives.
         self.known: dict[Any, Any] = {}
+        self.seen: Mapping[catalog.TableName, sight.Sight] = {}
 
     @property
     def side(self) -> str:

@@ -36,7 +36,9 @@ class Survey:
         )
 
     def highest(self, session: base.Session, table: catalog.TableName, column: str) -> int | None:
-        found = session.rows(f"SELECT MAX({names.quote(column)}) FROM {names.qualified(table)}")[0][0]
+        found = session.rows(
+            f"SELECT MAX({names.quote(column)}){read.source(facts.of(session, table), base.ChunkKey('whole'))}"
+        )[0][0]
         return None if found is None else int(found)
 
     def asleep(

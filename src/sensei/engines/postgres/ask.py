@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sensei import errors
+from sensei.catalog import types
 from sensei.engines import asking, base
 from sensei.engines.postgres import ddl
 
@@ -22,6 +23,9 @@ class Ask:
     """Each question has a transaction of its own, READ ONLY, and a cursor, so that memory holds a block of rows."""
 
     dialect = "postgres"
+
+    def computed(self, sql: str, of: types.LogicalType, native: str) -> str:
+        return f"(({sql}\n)::{native})"
 
     def prepare(self, session: base.Session, schemas: Sequence[str], seconds: float) -> None:
         path = ", ".join(ddl.quote(s) for s in schemas if s)

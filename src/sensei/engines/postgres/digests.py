@@ -100,7 +100,12 @@ def _field(x: str, type: types.LogicalType, native: str, never_null: bool) -> li
     return [x if never_null else f"concat({x})"]
 
 
+#: Types as a definition writes them -> as pg_type names them.
+_INTERNAL = {"character varying": "varchar", "character": "bpchar"}
+
+
 def columns(session: base.Session, table: catalog.TableName) -> dict[str, tuple[str, bool]]:
+    """Return (name of the type in pg_type, never NULL) of each column, as the migration sees them."""
     pg = rows.own(session)
     if table not in pg.columns:
         pg.columns[table] = {
@@ -114,4 +119,8 @@ def columns(session: base.Session, table: catalog.TableName) -> dict[str, tuple[
                 [table.schema, table.name],
             )
         }
+        view = session.seen.get(table)
+        for name, column in (view.computed() if view is not None else {}).items():
+            native = column.native.split("(")[0]
+            pg.columns[table][name] = (_INTERNAL.get(native, native), False)
     return pg.columns[table]

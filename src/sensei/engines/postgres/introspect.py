@@ -74,7 +74,7 @@ class Introspect:
         found = session.rows(
             "SELECT count(*), coalesce(sum(('x' || left(m, 16))::bit(64)::bigint), 0)::text,"
             " coalesce(sum(('x' || right(m, 16))::bit(64)::bigint), 0)::text"
-            f" FROM (SELECT md5((t.*)::text) AS m FROM {rows.source_of(session, table)} AS t OFFSET 0) AS x"
+            f" FROM (SELECT md5((t.*)::text) AS m FROM {rows.whole_of(session, table)} AS t OFFSET 0) AS x"
         )[0]
         return int(found[0]), f"{found[1]}:{found[2]}"
 

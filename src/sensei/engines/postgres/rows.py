@@ -16,7 +16,7 @@ import psycopg2
 
 from sensei import catalog, errors
 from sensei.catalog import types
-from sensei.engines import base
+from sensei.engines import base, seeing
 from sensei.engines.postgres import ddl, session
 
 #: Bytes of a block that leaves `read`, and of one request to the driver in `load`.
@@ -47,7 +47,15 @@ def own(found: base.Session) -> session.PostgresSession:
     return found
 
 
-def source_of(found: base.Session, table: catalog.TableName) -> str:
+def source_of(found: base.Session, table: catalog.TableName, alias: str = "seen") -> str:
+    """Return what to write after FROM for a table's rows, as the migration sees them."""
+    whole, view = whole_of(found, table), found.seen.get(table)
+    if view is not None:
+        return f"{seeing.derived(view, whole, ddl.quote, ('ctid', 'xmin'))} AS {alias}"
+    return whole if alias == "seen" else f"{whole} AS {alias}"
+
+
+def whole_of(found: base.Session, table: catalog.TableName) -> str:
     """Return what to write after FROM: a partitioned table holds its partitions' rows, any other only its own."""
     pg = own(found)
     if table not in pg.partitioned:
@@ -143,7 +151,7 @@ class Rows:
         for table in tables:
             ((rows, newer),) = session.rows(
                 f"SELECT count(*), count(*) FILTER (WHERE {_NEWER.format(bound='pg_snapshot_xmin')})"
-                f" FROM {source_of(session, table)} AS t",
+                f" FROM {source_of(session, table, 't')}",
                 [_YOUNGEST, mark["snapshot"]],
             )
             found[table] = base.Recount(int(rows), bool(newer) or _rewritten(session, mark["files"], table))
@@ -350,7 +358,7 @@ _NEWER = "age(t.xmin) BETWEEN ? AND (SELECT age({bound}(?::pg_snapshot)::xid))"
 def _newer(found: base.Session, bound: str, snapshot: str, table: catalog.TableName) -> bool:
     """Tell whether a table has rows of transactions from one bound of a snapshot on."""
     rows = found.rows(
-        f"SELECT EXISTS (SELECT 1 FROM {source_of(found, table)} AS t WHERE {_NEWER.format(bound=bound)})",
+        f"SELECT EXISTS (SELECT 1 FROM {source_of(found, table, 't')} WHERE {_NEWER.format(bound=bound)})",
         [_YOUNGEST, snapshot],
     )
     return bool(rows[0][0])

@@ -7,13 +7,14 @@ import functools
 import re
 import secrets
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import psycopg2
 import psycopg2.extensions
 
 from sensei import catalog, errors
+from sensei.catalog import sight
 from sensei.engines import base
 
 #: Oldest server that is spoken to: 13 brought pg_current_snapshot and xid8.
@@ -205,6 +206,7 @@ class PostgresSession:
         self.backend = 0
         #: Tables whose rows sit in partitions, as far as asked for: see `rows.source_of`.
         self.partitioned: dict[catalog.TableName, bool] = {}
+        self.seen: Mapping[catalog.TableName, sight.Sight] = {}
         #: Column -> (type, whether it is never NULL), as far as asked for: see `digests`.
         self.columns: dict[catalog.TableName, dict[str, tuple[str, bool]]] = {}
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import apsw
 
 from sensei import errors
+from sensei.catalog import types
 from sensei.engines import asking, base
 from sensei.engines.sqlite import session as sessions
 
@@ -33,6 +34,10 @@ class Ask:
 
     def __init__(self) -> None:
         self._seconds = 60.0
+
+    def computed(self, sql: str, of: types.LogicalType, native: str) -> str:
+        # A value has its own class here, and is rendered as what it should mean, or rejected, like any other.
+        return f"({sql}\n)"
 
     def prepare(self, session: base.Session, schemas: Sequence[str], seconds: float) -> None:
         self._seconds = seconds

@@ -28,14 +28,14 @@ class Digests:
     def span(self, session: base.Session, table: catalog.TableName, key: base.ChunkKey) -> tuple[int, int] | None:
         first = names.quote(key.columns[0])
         # Two queries: one with both ends in it would pass over the whole table.
-        ends = [session.rows(f"SELECT {end}({first}) FROM {names.qualified(table)}")[0][0] for end in ("min", "max")]
+        ends = [session.rows(f"SELECT {end}({first}){read.source(session, table)}")[0][0] for end in ("min", "max")]
         return (ends[0], ends[1]) if all(isinstance(e, int) for e in ends) else None
 
     def block(
         self, session: base.Session, spec: base.ReadSpec, form: base.Form, limit: int, last: bool = True
     ) -> comparing.Digest:
         mine = read.own(session)
-        tail, params = read.range_sql(spec)
+        tail, params = read.range_sql(mine, spec)
         keys = read.key_columns(spec.key)
         line = _Line(mine, spec, form)
         end = "max(k)" if len(keys) == 1 else "NULL"
@@ -64,7 +64,7 @@ class Digests:
         line = _Line(mine, spec, form)
         whole = line.bytes(line.sql(range(len(spec.columns))))
         of_key = "NULL" if list(key) == list(range(len(spec.columns))) else line.bytes(line.sql(key))
-        tail, params = read.range_sql(base.ReadSpec(spec.table, spec.columns, base.ChunkKey("whole")))
+        tail, params = read.range_sql(mine, base.ReadSpec(spec.table, spec.columns, base.ChunkKey("whole")))
         found: dict[int, tuple[int, int]] = {}
         try:
             for one, named in mine.db.execute(f"SELECT {whole}, {of_key}{tail}", tuple(params)):

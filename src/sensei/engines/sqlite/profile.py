@@ -75,7 +75,7 @@ def _overview(
     parts += [f"max(CASE WHEN typeof({names.quote(n)}) = 'text' THEN length({names.quote(n)}) END)" for n in measured]
     counted = 2 + len(nullable)
     sums = counted + len(moments)  # the rest are maxima
-    values = _combined(_scan(session, table, f"SELECT {', '.join(parts)} FROM {names.qualified(table.name)}"), sums)
+    values = _combined(_scan(session, table, f"SELECT {', '.join(parts)}{read.source(session, table.name)}"), sums)
     rows = int(values[0])
     nulls = dict.fromkeys(checks, 0)
     nulls.update((n, rows - int(v)) for n, v in zip(nullable, values[2:counted], strict=True))
@@ -88,12 +88,13 @@ def _overview(
 def _scan(session: base.Session, table: catalog.Table, select: str) -> list[base.Row]:
     """Run an aggregate over a table: a large one in halves side by side, as SQLite works outside of Python's lock."""
     mine = read.own(session)
-    last = session.rows(f"SELECT max({table.rowid}) FROM {names.qualified(table.name)}")[0][0] if table.rowid else None
+    last = session.rows(f"SELECT max({table.rowid}){read.source(session, table.name)}")[0][0] if table.rowid else None
     if not isinstance(last, int) or last < WORTH_HALVING or mine.absent:
         return session.rows(select)
 
     def half(where: str) -> base.Row:
         own = read.own(connection.connect(f"sqlite:///{urllib.parse.quote(str(mine.path))}", mine.purpose))
+        own.seen = mine.seen
         try:
             renderer = Renderer(own.db)
             for column in table.columns:
@@ -117,7 +118,7 @@ def _combined(parts: list[base.Row], sums: int) -> list[Any]:
 
 def _misfits(session: base.Session, table: catalog.Table, checks: Mapping[str, str]) -> dict[str, int]:
     counts = [f"sum({names.quote(n)} IS NOT NULL AND NOT ({fits}))" for n, fits in checks.items()]
-    values = session.rows(f"SELECT {', '.join(counts)} FROM {names.qualified(table.name)}")[0]
+    values = session.rows(f"SELECT {', '.join(counts)}{read.source(session, table.name)}")[0]
     return {name: int(value or 0) for name, value in zip(checks, values, strict=True)}
 
 
@@ -134,7 +135,7 @@ def _classes(
         return None
     x = names.quote(column.name)
     found = session.rows(
-        f"SELECT typeof({x}), count(*) FROM {names.qualified(table.name)} WHERE {x} IS NOT NULL GROUP BY 1"
+        f"SELECT typeof({x}), count(*){read.source(session, table.name)} WHERE {x} IS NOT NULL GROUP BY 1"
     )
     return {str(c): int(n) for c, n in found}
 
@@ -144,7 +145,7 @@ def _sample(session: base.Session, table: catalog.Table, column: catalog.Column,
     keys = [table.rowid] if table.rowid else [names.quote(c) for c in (table.primary.columns if table.primary else ())]
     shown = ", ".join(f"quote({k})" for k in keys) or "NULL"
     row = session.rows(
-        f"SELECT CAST(substr(quote({x}), 1, 80) AS BLOB), {shown} FROM {names.qualified(table.name)}"
+        f"SELECT CAST(substr(quote({x}), 1, 80) AS BLOB), {shown}{read.source(session, table.name)}"
         f" WHERE {x} IS NOT NULL AND NOT ({fits}) LIMIT 1"
     )[0]
     key = ", ".join(str(k) for k in row[1:])

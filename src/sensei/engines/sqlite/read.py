@@ -10,9 +10,9 @@ from typing import Any
 
 import apsw
 
-from sensei import errors
+from sensei import catalog, errors
 from sensei.catalog import rowtext
-from sensei.engines import base
+from sensei.engines import base, seeing
 from sensei.engines.sqlite import names
 from sensei.engines.sqlite.render import FIELD, Renderer
 from sensei.engines.sqlite.session import SqliteSession, translate
@@ -34,9 +34,17 @@ def own(session: base.Session) -> SqliteSession:
     return session
 
 
-def range_sql(spec: base.ReadSpec) -> tuple[str, list[Any]]:
+def source(session: base.Session, table: catalog.TableName) -> str:
+    """Return FROM with a table as the migration sees it."""
+    view, whole = session.seen.get(table), names.qualified(table)
+    if view is None:
+        return f" FROM {whole}"
+    return f" FROM {seeing.derived(view, whole, names.quote, (view.rowid,) if view.rowid else ())} AS seen"
+
+
+def range_sql(session: base.Session, spec: base.ReadSpec) -> tuple[str, list[Any]]:
     """Return FROM, WHERE and ORDER BY of a chunk, and the values bound in them."""
-    sql, conditions = f" FROM {names.qualified(spec.table)}", []
+    sql, conditions = source(session, spec.table), []
     params: list[Any] = []
     columns = key_columns(spec.key)
     left = f"({', '.join(columns)})" if len(columns) > 1 else "".join(columns)
@@ -69,7 +77,7 @@ def read(session: base.Session, spec: base.ReadSpec, form: base.Form) -> Iterato
 
 
 def _read_values(session: SqliteSession, spec: base.ReadSpec) -> Iterator[base.Block]:
-    tail, params = range_sql(spec)
+    tail, params = range_sql(session, spec)
     quoted = [names.quote(c.name) for c in spec.columns]
     try:
         # octet_length() reads a row's header only, so the size of a block is known before any of it is fetched.
@@ -90,7 +98,11 @@ def facts(session: SqliteSession, spec: base.ReadSpec) -> dict[str, tuple[str, b
     found = session.rows("SELECT name, type, \"notnull\" FROM pragma_table_xinfo(?, 'main')", [spec.table.name])
     if not found:
         raise errors.UnknownName(f"no such table: {spec.table}")
-    return {names.fold(n): (t or "", not notnull) for n, t, notnull in found}
+    known = {names.fold(n): (t or "", not notnull) for n, t, notnull in found}
+    view = session.seen.get(spec.table)
+    for name, column in (view.computed() if view is not None else {}).items():
+        known[names.fold(name)] = (column.native, True)
+    return known
 
 
 def expressions(session: SqliteSession, spec: base.ReadSpec, null: str) -> list[str]:
@@ -146,7 +158,7 @@ class _Reading:
         found: Any
         while True:
             # Bounds and number are bound, not written, so that the statement is compiled once.
-            tail, params = range_sql(spec)
+            tail, params = range_sql(self.session, spec)
             sql = f"SELECT {joined}, max(k), count(*) FROM (SELECT {self.line} AS l, {rowid} AS k{tail} LIMIT ?)"
             try:
                 db.limit(apsw.SQLITE_LIMIT_LENGTH, min(limit, 8 * BLOCK_BYTES))
@@ -176,7 +188,7 @@ class _Reading:
 
     def lines(self, spec: base.ReadSpec) -> Iterator[bytes]:
         """Yield the rows fetched one by one."""
-        tail, params = range_sql(spec)
+        tail, params = range_sql(self.session, spec)
         lines: list[bytes] = []
         size = done = 0
         for (text,) in self.session.db.execute(f"SELECT {self._bytes(self.line)}{tail}", tuple(params)):
@@ -204,7 +216,7 @@ class _Reading:
 
     def _fields(self, spec: base.ReadSpec, skip: int) -> Iterator[bytes]:
         """Read the rest of a range with each field apart: slower, and nothing in the data can confuse it."""
-        tail, params = range_sql(spec)
+        tail, params = range_sql(self.session, spec)
         fields = ", ".join(self._bytes(c) for c in self.columns)
         # A chunk of a live transaction does not change between two statements, so the same rows are skipped.
         cursor = self.session.db.execute(f"SELECT {fields}{tail} LIMIT -1 OFFSET {int(skip)}", tuple(params))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sensei import catalog
 from sensei.engines import base
-from sensei.engines.sqlite import declared, load, names, parse_table, profile, read
+from sensei.engines.sqlite import declared, load, parse_table, profile, read
 
 
 class Rows:
@@ -42,7 +42,7 @@ class Rows:
         if not columns:
             return None
         spec = base.ReadSpec(table, (), key, lower=after)
-        tail, params = read.range_sql(spec)
+        tail, params = read.range_sql(session, spec)
         found = session.rows(f"SELECT {', '.join(columns)}{tail} LIMIT 1 OFFSET ?", [*params, rows - 1])
         return tuple(found[0]) if found else None
 
@@ -56,7 +56,7 @@ class Rows:
 
     def count(self, session: base.Session, table: catalog.TableName) -> int:
         """Count rows exactly."""
-        return int(session.rows(f"SELECT count(*) FROM {names.qualified(table)}")[0][0])
+        return int(session.rows(f"SELECT count(*){read.source(session, table)}")[0][0])
 
     def marker(self, session: base.Session) -> str:
         """Return the file's change counter, size and time, and those of its write-ahead log, as JSON."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import apsw
 
-from sensei import errors
+from sensei import catalog, errors
+from sensei.catalog import sight
 from sensei.engines import base
 
 BUSY_TIMEOUT_MS = 30_000
@@ -127,6 +128,7 @@ class SqliteSession:
         self._timeout_ms = timeout_ms
         self._absent = purpose is base.Purpose.TARGET and not path.exists()
         self._file: tuple[int, int] | None = None
+        self.seen: Mapping[catalog.TableName, sight.Sight] = {}
         self._db = self._open()
 
     @property

@@ -17,7 +17,7 @@ class Survey:
         self, session: base.Session, spec: base.ReadSpec, distinct: bool
     ) -> tuple[int, dict[str, comparing.ColumnSurvey]]:
         mine = read.own(session)
-        tail, params = read.range_sql(spec)
+        tail, params = read.range_sql(session, spec)
         canonical = read.expressions(mine, spec, "NULL")
         words = [_words(c, text) for c, text in zip(spec.columns, canonical, strict=True)]
         return surveying.columns(session, spec, words, distinct, tail.partition(" ORDER BY ")[0], params)
@@ -36,7 +36,7 @@ class Survey:
 
     def highest(self, session: base.Session, table: catalog.TableName, column: str) -> int | None:
         x = names.quote(column)
-        found = session.rows(f"SELECT max({x}) FROM {names.qualified(table)} WHERE typeof({x}) = 'integer'")[0][0]
+        found = session.rows(f"SELECT max({x}){read.source(session, table)} WHERE typeof({x}) = 'integer'")[0][0]
         return None if found is None else int(found)
 
     def asleep(
