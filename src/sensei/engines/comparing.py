@@ -24,8 +24,12 @@ class Digests(Protocol):
 
     A line is made of canonical texts in the form `catalog.digestline` says. Two equal checksums prove rows equal; two
     different ones only ask for a closer look, since a server may have to spell one value in its own way.
-    `form` VALUES or NATIVE means values as this engine stores them, for two ends of one engine; TEXT canonical texts.
+    `form` VALUES or NATIVE means values as this engine stores them, for two ends of one engine; TEXT canonical texts;
+    BINARY the server's own hash of a row, where both sides have one.
     """
+
+    def own_hash(self, session: base.Session) -> bool:
+        """Tell whether this server hashes rows by itself, as every other of its engine that says so does."""
 
     def sorts_as_number(self, native: str) -> bool:
         """Tell whether the server orders whole numbers in a column of this declared type as numbers."""

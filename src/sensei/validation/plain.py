@@ -17,6 +17,9 @@ class Digests:
     def __init__(self, rows: base.Rows) -> None:
         self._rows = rows
 
+    def own_hash(self, session: base.Session) -> bool:
+        return False
+
     def sorts_as_number(self, native: str) -> bool:
         """Tell whether a declared type is a numeric one, in any engine's words."""
         return re.match(r"(tiny|small|medium|big)?(int|integer|numeric|decimal)\b", native.lower()) is not None

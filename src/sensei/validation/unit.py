@@ -93,6 +93,10 @@ class _Sides:
 
     def __enter__(self) -> _Sides:
         self.sessions = tuple(copier.session(end, "sensei validate") for end in self.ends)
+        hashed = self.unit.pair.own and all(
+            digests.own_hash(session) for digests, session in zip(self.digests, self.sessions, strict=True)
+        )
+        self.sums = base.Form.BINARY if hashed else self.form
         self.threads = [concurrent.futures.ThreadPoolExecutor(1) for _ in self.ends]
         return self
 
@@ -109,7 +113,7 @@ class _Sides:
         def act() -> comparing.Digest:
             with sides.told(self.ends[at].role.value, self.ends[at].name):
                 # Where a range ends is for the source to say.
-                return self.digests[at].block(self.sessions[at], spec, self.form, limit, last=at == 0)
+                return self.digests[at].block(self.sessions[at], spec, self.sums, limit, last=at == 0)
 
         return self.threads[at].submit(act)
 

@@ -19,6 +19,9 @@ _MARKS = render.Marks("\x1dsensei")
 class Digests:
     """Fills the port `comparing.Digests`."""
 
+    def own_hash(self, session: base.Session) -> bool:
+        return False
+
     def sorts_as_number(self, native: str) -> bool:
         return native.lower().split("(")[0].split(" ")[0] in facts.INTEGERS | {"decimal", "numeric"}
 

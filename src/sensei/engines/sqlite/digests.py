@@ -22,6 +22,9 @@ _OCTETS, _MD5 = "sensei_octets", "sensei_md5"
 class Digests:
     """Fills the port `comparing.Digests`."""
 
+    def own_hash(self, session: base.Session) -> bool:
+        return False
+
     def sorts_as_number(self, native: str) -> bool:
         return declared.affinity(native) == "integer"
 
