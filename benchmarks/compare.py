@@ -29,6 +29,8 @@ def pair(source: str, target: str) -> model.Pair:
         TableName("public" if engines.for_url(target).capabilities.has_schemas else "", "lineitem"),
         tuple(model.Column(c.name, c.name, c.type) for c in found.columns),
         model.Key(key, key, tuple(found.column(c).native for c in key), ("integer",) * len(key), ordered=True),
+        # As the plan has it where rows travel in the engine's own form.
+        own=here.name == engines.for_url(target).name,
         rows=rows,
     )
 

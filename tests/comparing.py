@@ -72,7 +72,7 @@ def _pairs(made: plans.Plan, book: ledger.Ledger, session: base.Session) -> list
                 )
                 if key and all(c in columns for c in key)
                 else None,
-                table.form is base.Form.VALUES,
+                made.source_engine == made.target_engine and table.form is not base.Form.TEXT,
                 table.rows,
                 quarantined=tuple(
                     model.Quarantined(json.loads(r.key), json.loads(r.row), r.column, r.reason)
