@@ -13,7 +13,7 @@ from sensei import catalog
 from sensei.catalog import sight, types
 
 if TYPE_CHECKING:  # it is written in the words of this module
-    from sensei.engines import asking, comparing, defining, keeping, merging
+    from sensei.engines import asking, comparing, defining, hazards, keeping, merging
 
 Row = tuple[Any, ...]
 #: What a rollback script adds to a migration's epoch: more than there ever are runners.
@@ -382,6 +382,7 @@ class Engine:
     bind: keeping.Bind | None = None
     merge: merging.Merge | None = None  #: adds rows to the target's own tables; None: not carried out on this engine
     survey: comparing.Survey | None = None  #: None: validation can't ask this engine yet
+    hazards: hazards.Hazards | None = None  #: None: nothing is known of values that others' types don't hold
     ask: asking.Ask | None = None  #: None: rules and workloads can't be asked of this engine
 
 

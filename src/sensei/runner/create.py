@@ -16,7 +16,7 @@ from sensei.config import migration as configuration
 from sensei.engines import base, keeping, ledger, merging
 from sensei.plan import append, existing, model, transformations
 from sensei.runner import desk as desks
-from sensei.runner import pairs, probing, rehearsal, script, verdicts, world
+from sensei.runner import pairs, probing, rehearsal, scanning, script, verdicts, world
 from sensei.validation import preflight
 from sensei.work import sides
 
@@ -81,7 +81,7 @@ def look(desk: desks.Desk, asked: configuration.MigrationConfig, source: sides.S
             look_to_add=looker_to_add(target, writing),
             notes=notes,
         )
-        made = plan.make(asked, found, other)
+        made = scanning.scan(asked, plan.make(asked, found, other), source, reading, target)
         world.refuse_missing(
             "target",
             target,

@@ -111,7 +111,9 @@ def refuse_owed_of(asked: configuration.MigrationConfig, made: model.Plan) -> li
     if blocking:
         raise errors.CheckUnmet(
             "; ".join(f"{r.table}.{r.column}: {r.reason}" for r in blocking),
-            hint="agree in options.accept_lossy or map the columns otherwise, then create the migration anew",
+            hint="agree in options.accept_lossy or map the columns otherwise, then create the migration anew"
+            if all("accept_lossy" in r.reason for r in blocking)
+            else "do what each of these says, then create the migration anew",
             columns=[f"{r.table}.{r.column}" for r in blocking],
         )
     return [f"{o.path}: {o.message}" for o in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.postgres import ask, ddl, digests, introspect, keep, merge, rows, session, survey, undo
+from sensei.engines.postgres import ask, ddl, digests, hazards, introspect, keep, merge, rows, session, survey, undo
 
 
 def engine() -> base.Engine:
@@ -30,6 +30,7 @@ def engine() -> base.Engine:
         digests=digests.Digests(),
         survey=survey.Survey(),
         ask=ask.Ask(),
+        hazards=hazards.Hazards(),
         dialect=base.Dialect(overriding="OVERRIDING SYSTEM VALUE "),
         ledger_prefix='"sensei_".',
         script_command="psql -X -f {script}",

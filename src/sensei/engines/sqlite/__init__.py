@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.sqlite import ask, ddl, digests, introspect, keep, merge, names, rows, session, survey, undo
+from sensei.engines.sqlite import (
+    ask,
+    ddl,
+    digests,
+    hazards,
+    introspect,
+    keep,
+    merge,
+    names,
+    rows,
+    session,
+    survey,
+    undo,
+)
 
 CAPABILITIES = base.Capabilities(
     transactional_ddl=True,
@@ -32,6 +45,7 @@ def engine() -> base.Engine:
         digests=digests.Digests(),
         survey=survey.Survey(),
         ask=ask.Ask(),
+        hazards=hazards.Hazards(),
         ledger_prefix=names.OWN_PREFIX,
         script_command="sqlite3 DATABASE < {script}",
         keep=keep.Keep(),
