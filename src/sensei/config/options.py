@@ -43,4 +43,5 @@ class Options(Section):
     evidence: Literal["keep", "export", "drop"] = "keep"
     #: Columns whose lossy mapping is agreed to, as table.column or schema.table.column.
     accept_lossy: tuple[Annotated[str, pydantic.AfterValidator(_column)], ...] = ()
-    zero_dates: Literal["fail", "null", "text"] = "fail"
+    #: YAML reads an unquoted null as nothing; here it can only mean the word.
+    zero_dates: Annotated[Literal["fail", "null", "text"], pydantic.BeforeValidator(lambda v: v or "null")] = "fail"

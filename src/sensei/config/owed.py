@@ -50,12 +50,6 @@ def _options(config: MigrationConfig) -> _Found:
         yield "options.capture", "capture is only used by mode live, which is not carried out yet", True
     if options.executor != "local":
         yield "options.executor", "work is not yet handed to Dask; only executor local is", True
-    if options.zero_dates != "fail":
-        yield (
-            "options.zero_dates",
-            f"zero_dates {options.zero_dates} is not carried out yet; only fail is",
-            True,
-        )
 
 
 def _checks(config: MigrationConfig) -> _Found:

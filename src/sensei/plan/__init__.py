@@ -79,7 +79,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     mapper = mapping.Mapper(
         config, source.engine, target.engine, source.facts, source.rows, source.catalog, target.catalog, source.plans
     )
-    mapper.probes = source.probes
+    mapper.probes, mapper.zeroed = source.probes, source.transformed.zeroed
     for kind, name, reason, definition in source.transformed.left:
         mapper.leave(kind, name, reason, definition)
     chosen = choosing.choose(mapper, source.catalog)

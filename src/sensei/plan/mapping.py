@@ -10,7 +10,18 @@ from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import bounds, constraints, expressions, home, model, names, numbering, own_types, transformations
+from sensei.plan import (
+    bounds,
+    constraints,
+    expressions,
+    home,
+    model,
+    names,
+    numbering,
+    own_types,
+    transformations,
+    zero_dates,
+)
 
 
 class Mapper:
@@ -40,6 +51,7 @@ class Mapper:
         self.homes = home.remembered(found, plans, target.name)
         self.numbered = numbering.Numbered(found)
         self.probes: Mapping[tuple[catalog.TableName, str], transformations.Probe] = {}
+        self.zeroed: Mapping[tuple[catalog.TableName, str], zero_dates.Zeroed] = {}
         self.risks: list[model.Risk] = []
         self.left: list[model.NotMigrated] = []
         self.table_names: dict[catalog.TableName, catalog.TableName] = {}
@@ -212,6 +224,8 @@ class Mapper:
                 self.risks.append(
                     model.Risk("info", str(table.name), column.name, mapped.reason, mapped.there, mapped.back)
                 )
+        elif (zero := self.zeroed.get((table.name, column.name))) is not None:
+            mapped = zero_dates.mapped(zero, self.source, self.target)
         elif override is not None and override.type:
             mapped = types.Mapped(
                 override.type,

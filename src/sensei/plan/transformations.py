@@ -13,6 +13,7 @@ from sensei.catalog import sight, types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
+from sensei.plan import zero_dates
 
 if TYPE_CHECKING:
     from sensei.plan import mapping, model
@@ -54,6 +55,7 @@ class Transformed:
     tables: Mapping[catalog.TableName, catalog.Table]  #: those that are seen otherwise than they are
     sights: Mapping[catalog.TableName, sight.Sight]
     computed: tuple[Computed, ...] = ()
+    zeroed: Mapping[tuple[catalog.TableName, str], zero_dates.Zeroed] = dataclasses.field(default_factory=dict)
     left: tuple[tuple[str, str, str, str], ...] = ()  #: kind, object, reason, definition of what does not go with them
 
 
@@ -61,16 +63,27 @@ NOTHING = Transformed({}, {})
 
 
 def transformed(
-    config: configuration.MigrationConfig, tables: Iterable[catalog.Table], source: base.Engine, target: base.Engine
+    config: configuration.MigrationConfig,
+    tables: Iterable[catalog.Table],
+    source: base.Engine,
+    target: base.Engine,
+    zeroed: Mapping[tuple[catalog.TableName, str], zero_dates.Zeroed] | None = None,
 ) -> Transformed:
-    """Read `where` and `expression` of the configuration; raises BadInput and Refused where they can't be heeded."""
+    """Read `where` and `expression` of the configuration; raises BadInput and Refused where they can't be heeded.
+
+    `zeroed` are columns that are seen otherwise by `options.zero_dates`.
+    """
+    zeroed = zeroed or {}
     seen: dict[catalog.TableName, catalog.Table] = {}
     sights: dict[catalog.TableName, sight.Sight] = {}
     computed: list[Computed] = []
     left: list[tuple[str, str, str, str]] = []
     for table in tables:
-        mapping = config.tables.get(str(table.name)) or config.tables.get(table.name.name)
-        if mapping is None or not (mapping.where or any(c.expression for c in mapping.columns.values())):
+        mapping = (
+            config.tables.get(str(table.name)) or config.tables.get(table.name.name) or table_config.TableMapping()
+        )
+        zero = {column: how for (name, column), how in zeroed.items() if name == table.name}
+        if not (zero or mapping.where or any(c.expression for c in mapping.columns.values())):
             continue
         found = {
             name: _computed(table, name, of, source, target) for name, of in mapping.columns.items() if of.expression
@@ -79,7 +92,12 @@ def transformed(
         sights[table.name] = _sight(table, mapping, found, source)
         seen[table.name], lost = _seen(table, found, source, target)
         left += lost
-    return Transformed(seen, sights, tuple(computed), tuple(left))
+        if zero:
+            sights[table.name], seen[table.name], lost = _without_zeros(
+                sights[table.name], seen[table.name], zero, source
+            )
+            left += lost
+    return Transformed(seen, sights, tuple(computed), zeroed, tuple(left))
 
 
 # -- what an operator wrote
@@ -277,6 +295,28 @@ def _seen(
         if not lost("index", i.name, " ".join([*(c.expression or "" for c in i.columns), i.where or ""]))
     )
     return dataclasses.replace(table, columns=tuple(columns), checks=checks, indexes=indexes), left
+
+
+def _without_zeros(
+    view: sight.Sight, table: catalog.Table, zero: Mapping[str, zero_dates.Zeroed], source: base.Engine
+) -> tuple[sight.Sight, catalog.Table, list[tuple[str, str, str, str]]]:
+    """Return how a table is seen where `zero_dates` has other values in the place of some."""
+    columns, shown, left = [], [], []
+    for column, part in zip(table.columns, view.columns, strict=True):
+        if (how := zero.get(column.name)) is None:
+            columns.append(column)
+            shown.append(part)
+            continue
+        other, lost = zero_dates.column(column, how, source)
+        if lost and column.default is not None:
+            left.append(("default", f"{table.name}.{column.name}", lost, column.default.sql))
+        columns.append(other)
+        shown.append(sight.SightColumn(column.name, how.sql, other.native))
+    return (
+        dataclasses.replace(view, columns=tuple(shown)),
+        dataclasses.replace(table, columns=tuple(columns)),
+        left,
+    )
 
 
 # -- what the plan says of it

@@ -156,6 +156,13 @@ def look_at_source(
         )
         session.seen = {}
         probing.refuse_bad(source, session, seen)
+        zeroed = scanning.zeroed(
+            asked, (t for t in wanted if t.name in set(names)), seen, source, session, target.engine
+        )
+        if zeroed:
+            seen = transformations.transformed(
+                asked, (t for t in wanted if t.name in set(names)), source.engine, target.engine, zeroed
+            )
         probes = probing.probe(source, session, target, writing, seen)
         orphans = probing.orphans(source, session, [t for t in wanted if t.name in set(names)], seen)
         session.seen = seen.sights

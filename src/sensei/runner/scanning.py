@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from sensei import catalog
 from sensei.config import migration as configuration
 from sensei.engines import base, hazards
-from sensei.plan import model
+from sensei.plan import model, transformations, zero_dates
 from sensei.work import sides
 
 
@@ -49,6 +50,37 @@ def _questions(
             if sql is not None:
                 result.append(hazards.Asked(plan.source, lack, sql))
     return result
+
+
+def zeroed(
+    asked: configuration.MigrationConfig,
+    tables: Iterable[catalog.Table],
+    seen: transformations.Transformed,
+    source: sides.Side,
+    session: base.Session,
+    target: base.Engine,
+) -> dict[zero_dates.Key, zero_dates.Zeroed]:
+    """Return the columns that `options.zero_dates` speaks of, where they hold such dates among the rows that are taken.
+
+    A column for which the configuration has a type or an expression of its own is left to that.
+    """
+    policy = asked.options.zero_dates
+    found: dict[zero_dates.Key, zero_dates.Zeroed] = {}
+    if policy == "fail":
+        return found
+    for table in tables:
+        mapping = asked.tables.get(str(table.name)) or asked.tables.get(table.name.name)
+        own = {name for name, c in mapping.columns.items() if c.type or c.expression} if mapping else set()
+        view = seen.sights.get(table.name)
+        taken = f" AND ({view.where}\n)" if view is not None and view.where else ""
+        asks = {c: (lack, sql) for c, lack, sql in zero_dates.asks(policy, table, source.engine, target, session)}
+        questions = [hazards.Asked(c, lack, f"({sql}){taken}") for c, (lack, sql) in asks.items() if c not in own]
+        if questions:
+            for met in hazards.scan(source.engine, session, table.name, (), questions):
+                column = table.column(met.column)
+                condition = asks[met.column][1]
+                found[table.name, met.column] = zero_dates.zeroed(policy, column, condition, met.rows, source.engine)
+    return found
 
 
 def _key(table: model.TablePlan) -> Sequence[str]:

@@ -255,20 +255,24 @@ def _free(evidence: str, names: Sequence[str]) -> str:
 
 
 def _move_table(name: catalog.TableName, evidence: str) -> str:
-    """Write a block that moves a table, renaming what would collide: two schemas may share names."""
+    """Write a block that moves a table, renaming what would collide: two schemas may share names.
+
+    It begins at what is the table's own: asked for with an OR, the server walks through all of pg_class for each table.
+    """
     table = f"{_lit(ddl.qualified(name))}::regclass"
     other = catalog.TableName(name.schema, fresh(name))
     place = ddl.quote(evidence)
     return f"""DECLARE r record; BEGIN
 FOR r IN
   SELECT c.oid, c.relkind, left(c.relname, 15) || '_' || c.oid::text AS fresh
-  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_class e ON e.relname = c.relname
-  JOIN pg_catalog.pg_namespace n ON n.oid = e.relnamespace AND n.nspname = {_lit(evidence)}
-  WHERE c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index i WHERE i.indrelid = {table})
-     OR c.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d
-                  WHERE d.classid = 'pg_catalog.pg_class'::regclass
-                    AND d.refclassid = 'pg_catalog.pg_class'::regclass
-                    AND d.refobjid = {table} AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i'))
+  FROM (SELECT i.indexrelid AS oid FROM pg_catalog.pg_index i WHERE i.indrelid = {table}
+        UNION
+        SELECT d.objid FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+          AND d.refobjid = {table} AND d.refobjsubid > 0 AND d.deptype IN ('a', 'i')) own
+  JOIN pg_catalog.pg_class c ON c.oid = own.oid
+  WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_class e WHERE e.relname = c.relname AND e.relnamespace =
+                (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = {_lit(evidence)}))
 LOOP
   EXECUTE format('ALTER %s %s RENAME TO %I', CASE r.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END,
                  r.oid::regclass, r.fresh);
