@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 TESTERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports unit format benchmark clean
+.PHONY: help venv demo test lint types imports unit fidelity format benchmark clean
 # A recipe that fails half-way must not leave a stamp behind.
 .DELETE_ON_ERROR:
 
@@ -60,6 +60,9 @@ imports: venv ## Who may import whom
 unit: venv ## All tests, each on private servers (make unit ARGS="tests/cli -k demo" for some)
 	@echo "== tests"
 	@$(BIN)/pytest -q -n $(TESTERS) --dist worksteal $(ARGS)
+
+fidelity: venv ## Whole databases everywhere and back; writes docs/fidelity.md
+	@TESTERS=$(TESTERS) $(BIN)/python tests/fidelity_document.py
 
 format: venv ## Put the code into the formatter's form
 	@$(BIN)/ruff check --fix .
