@@ -11,8 +11,8 @@ from sensei import rollback, states
 from sensei.catalog import types
 from sensei.cli import output
 from sensei.config import owed
-from sensei.plan import model
-from sensei.runner import back, desk, execute
+from sensei.plan import inventory, model
+from sensei.runner import back, desk, execute, left
 
 
 def spaced(word: str) -> str:
@@ -82,6 +82,10 @@ def plan_document(loaded: desk.Loaded, later: Sequence[owed.Owed]) -> dict[str, 
             for c in t.columns
         ],
         "not_migrated": [{"kind": n.kind, "object": n.object, "reason": n.reason} for n in plan.not_migrated],
+        "inventory": [
+            {"kind": i.kind, "object": i.object, "verdict": str(i.fate), "reason": i.reason}
+            for i in inventory.items(plan)
+        ],
         "not_carried_out": [{"path": o.path, "message": o.message, "required": o.required} for o in later],
         "estimate": {
             "rows": plan.estimate.rows,
@@ -139,9 +143,14 @@ def plan_text(loaded: desk.Loaded, later: Sequence[owed.Owed]) -> list[str]:
             ],
             ("severity", "where", "there/back", "reason"),
         )
+    lines += ["", "objects of the source:"]
+    rows = [(kind, *map(str, counts)) for kind, *counts in inventory.summary(inventory.items(plan))]
+    lines += output.table(rows, ("kind", "migrated", "changed", "not migrated"))
     if plan.not_migrated:
         lines += ["", "not migrated:"]
         lines += output.table([(n.kind, n.object, n.reason) for n in plan.not_migrated], ("kind", "object", "reason"))
+        if (saved := left.path(migration)).exists():
+            lines.append(f"their definitions, for the work by hand: {saved}")
     if later:
         lines += ["", "asked for in the configuration, not carried out by this version:"]
         lines += [f"  {'blocks start: ' if o.required else ''}{o.path}: {o.message}" for o in later]

@@ -149,6 +149,7 @@ class Capabilities:
     one_identity: bool = False  #: a table numbers one column at most, and no check may name it
     set_default: bool = True  #: foreign keys may set a default
     deferrable: bool = True  #: foreign keys may be checked at the end of a transaction
+    partial_indexes: bool = True  #: an index may be over the rows alone of which a condition is true
     case_sensitive_columns: bool | None = None  #: None: as `case_sensitive_names`
     max_comment: int | None = None  #: characters of the longest comment
     views_by_name: bool = False  #: a view finds its tables and columns by name whenever it is read

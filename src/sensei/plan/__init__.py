@@ -144,6 +144,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         tables=tuple(tables),
         sequences=tuple(s for s, _ in sequences),
         sequence_sources={str(s.name): origin for s, origin in sequences},
+        numbering=_numbering(source.catalog, tables, {origin for _, origin in sequences}),
         steps=tuple(_steps(target.engine, tables, [s for s, _ in sequences], missing, holding)),
         risks=(
             *mapper.risks,
@@ -212,6 +213,25 @@ def _sequences(
             owner, column_name = sequence.owner
             new_owner = (mapper.table_names[owner], mapper.column_names[owner][column_name])
         result.append((dataclasses.replace(sequence, name=name, owner=new_owner), str(sequence.name)))
+    return result
+
+
+def _numbering(found: catalog.Catalog, tables: Sequence[model.TablePlan], created: Collection[str]) -> dict[str, str]:
+    """Return of sequences that belong to a migrated column, and that no step creates, what stands for them there."""
+    planned = {t.source.name: t for t in tables}
+    result = {}
+    for sequence in found.sequences:
+        table = planned.get(sequence.owner[0]) if sequence.owner else None
+        if sequence.owner is None or table is None or str(sequence.name) in created:
+            continue
+        if table.append is not None:
+            result[str(sequence.name)] = f"{table.target.name} numbers its own rows"
+            continue
+        at = [c.name for c in table.source.columns].index(sequence.owner[1])
+        column = table.target.columns[at]
+        numbers = column.identity is not None or column.default is not None
+        how = "numbers itself" if numbers else "is not numbered: see the default that stays behind"
+        result[str(sequence.name)] = f"{table.target.name}.{column.name} {how}"
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sensei import catalog
@@ -50,16 +51,11 @@ def _told_renamed(mapper: mapping.Mapper, table: catalog.Table, kind: str, old: 
 
 
 def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.ColumnPlan]) -> tuple[catalog.Check, ...]:
-    known = {}
-    unchecked = mapper.target.capabilities.one_identity  # there, no check may name the column that is numbered
-    for plan in plans:
-        of = plan.source_type
-        if unchecked and table.column(plan.source).identity is not None:
-            continue
-        if of.kind in _NUMBERS and not any(w in plan.target_native.upper() for w in ("TEXT", "CHAR")):
-            known[plan.source] = expressions.CheckColumn(plan.target, "number")
-        elif of.kind is types.Kind.TEXT and not of.fixed and not of.folds:
-            known[plan.source] = expressions.CheckColumn(plan.target, "text")
+    known = _readable(plans)
+    if mapper.target.capabilities.one_identity:  # there, no check may name the column that is numbered
+        for column in table.columns:
+            if column.identity is not None:
+                known.pop(column.name, None)
     renamed = any(a != b for a, b in mapper.column_names[table.name].items())
     result = []
     for n, check in enumerate(table.checks, 1):
@@ -96,6 +92,18 @@ def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.Colum
     return tuple(result)
 
 
+def _readable(plans: Sequence[model.ColumnPlan]) -> dict[str, expressions.CheckColumn]:
+    """Return the columns whose values are compared on the target as they are on the source."""
+    known = {}
+    for plan in plans:
+        of = plan.source_type
+        if of.kind in _NUMBERS and not any(w in plan.target_native.upper() for w in ("TEXT", "CHAR")):
+            known[plan.source] = expressions.CheckColumn(plan.target, "number")
+        elif of.kind is types.Kind.TEXT and not of.fixed and not of.folds:
+            known[plan.source] = expressions.CheckColumn(plan.target, "text")
+    return known
+
+
 def _keeps_labels(mapper: mapping.Mapper, table: catalog.Table, check: catalog.Check) -> bool:
     """Tell whether a check only stands for an enumeration that its column goes back into."""
     return any(
@@ -105,8 +113,11 @@ def _keeps_labels(mapper: mapping.Mapper, table: catalog.Table, check: catalog.C
     )
 
 
-def indexes(mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table) -> tuple[catalog.Index, ...]:
+def indexes(
+    mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table, plans: Sequence[model.ColumnPlan]
+) -> tuple[catalog.Index, ...]:
     result = []
+    known = _readable(plans)
     renamed = any(a != b for a, b in mapper.column_names[source.name].items())
     for index in source.indexes:
         label = f"{source.name}.{index.name}"
@@ -116,12 +127,24 @@ def indexes(mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table
         if mapper.same and renamed and (index.where or any(c.expression for c in index.columns)):
             mapper.leave("index", label, "its expression names renamed columns", index.definition)
             continue
-        reason = mapper.missing(*_words(index)) if mapper.same else _unportable(index)
+        where = index.where
+        if where is not None and not mapper.same and mapper.target.capabilities.partial_indexes:
+            where = expressions.translate(where, mapper.source.name, mapper.dialect, known)
+        untold = index.where is not None and where is None
+        if mapper.same:
+            reason = mapper.missing(*_words(index))
+        elif untold:
+            reason = "partial: its condition might mean something else on the target"
+        else:
+            reason = _unportable(index, mapper.target.capabilities.partial_indexes)
         if reason:
             mapper.leave("index", label, reason, index.definition)
             continue
         name = mapper.names.free_index(target.name, index.name)
         _told_renamed(mapper, source, "index", index.name, name)
+        if index.include and not mapper.same:
+            reason = f"index {index.name} arrives without {', '.join(index.include)}, which it only carries along"
+            mapper.risk("info", source.name, None, reason)
         mapping = mapper.column_names[source.name]
         result.append(
             dataclasses.replace(
@@ -136,7 +159,8 @@ def indexes(mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table
                     )
                     for c in index.columns
                 ),
-                include=tuple(mapping[c] for c in index.include),
+                include=tuple(mapping[c] for c in index.include) if mapper.same else (),
+                where=where,
                 method=index.method if mapper.same else "btree",
                 definition="",
             )
@@ -192,9 +216,9 @@ def _words(index: catalog.Index) -> list[str | None]:
     return [index.where, *(w for c in index.columns for w in (c.expression, c.collation, c.opclass))]
 
 
-def _unportable(index: catalog.Index) -> str:
-    if index.where:
-        return "partial: its condition is not translated yet"
+def _unportable(index: catalog.Index, partial: bool) -> str:
+    if index.where and not partial:
+        return "partial: the target has no such indexes"
     if any(c.expression for c in index.columns):
         return "over an expression, which is not translated yet"
     if index.method != "btree":
@@ -202,8 +226,6 @@ def _unportable(index: catalog.Index) -> str:
     for column in index.columns:
         if column.prefix is not None:
             return f"over the first {column.prefix} characters of {column.name} only, which the target can't index"
-    if index.include:
-        return "covering columns are not carried over yet"
     if index.unique and any(c.collation for c in index.columns):
         return "unique under a collation that the target does not have"
     if index.unique and not index.nulls_distinct:

@@ -176,7 +176,7 @@ class Mapper:
             comment=self._comment(source.comment, "table", str(source.name)),
             definition=source.definition if self.same else self.homes.definitions.get(source.name, ""),
         )
-        target = dataclasses.replace(target, indexes=constraints.indexes(self, source, target))
+        target = dataclasses.replace(target, indexes=constraints.indexes(self, source, target, plans))
         self._collations(source)
         if source.kind == "partitioned":
             self.risk("info", source.name, None, "partitioned: arrives as one table with every partition's rows")

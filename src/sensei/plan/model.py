@@ -150,6 +150,8 @@ class Plan:
     token: str = ""  #: binds the target's ledger to this state store
     held: tuple[keeping.Held, ...] = ()  #: the target's own tables and sequences that make way, and come back
     hanging: tuple[keeping.Hanging, ...] = ()  #: what hangs on them from outside
+    #: Sequences of the source that no step creates -> what numbers their column on the target.
+    numbering: dict[str, str] = field(default_factory=dict)
 
     def table(self, table_id: str) -> TablePlan:
         """Return the table of that id; raises KeyError."""

@@ -16,7 +16,7 @@ from sensei.config import migration as configuration
 from sensei.engines import base, keeping, ledger, merging
 from sensei.plan import append, existing, model, transformations
 from sensei.runner import desk as desks
-from sensei.runner import pairs, probing, rehearsal, scanning, script, verdicts, world
+from sensei.runner import left, pairs, probing, rehearsal, scanning, script, verdicts, world
 from sensei.validation import preflight
 from sensei.work import sides
 
@@ -50,6 +50,7 @@ def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> 
     )
     kept = home.private_file(home.artifacts(migration) / "migration.yaml")
     kept.write_text(loaded.text, encoding="utf-8")
+    left.write(migration, made)
     script.renew(desk.load(migration), "created")
     return migration, made
 

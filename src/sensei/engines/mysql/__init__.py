@@ -37,6 +37,7 @@ CAPABILITIES = base.Capabilities(
     one_identity=True,
     set_default=False,
     deferrable=False,
+    partial_indexes=False,
     case_sensitive_columns=False,
     max_comment=1024,
     views_by_name=True,
