@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 TESTERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types imports unit fidelity format benchmark clean
+.PHONY: help venv demo test lint types imports unit fidelity fuzz format benchmark clean
 # A recipe that fails half-way must not leave a stamp behind.
 .DELETE_ON_ERROR:
 
@@ -63,6 +63,9 @@ unit: venv ## All tests, each on private servers (make unit ARGS="tests/cli -k d
 
 fidelity: venv ## Whole databases everywhere and back; writes docs/fidelity.md
 	@TESTERS=$(TESTERS) $(BIN)/python tests/fidelity_document.py
+
+fuzz: venv ## Random databases everywhere and back (make fuzz FUZZ_MINUTES=60), minutes of all directions together
+	@FUZZ_MINUTES=$(or $(FUZZ_MINUTES),10) $(BIN)/pytest -q -n $(TESTERS) --dist worksteal tests/conformance/test_fuzz.py
 
 format: venv ## Put the code into the formatter's form
 	@$(BIN)/ruff check --fix .

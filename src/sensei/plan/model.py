@@ -183,6 +183,11 @@ class Plan:
         return {t.source.name: t.seen_as for t in self.tables if t.seen_as is not None}
 
     @functools.cached_property
+    def added_to(self) -> frozenset[catalog.TableName]:
+        """The target's own tables that rows are added to."""
+        return frozenset(t.target.name for t in self.tables if t.append is not None)
+
+    @functools.cached_property
     def _tables(self) -> dict[str, TablePlan]:
         return {t.id: t for t in self.tables}
 

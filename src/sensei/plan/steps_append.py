@@ -285,6 +285,5 @@ def total(ctx: Context, table: model.TablePlan) -> tuple[int, int] | None:
 
 def keys_into(plan: model.Plan, step: model.Step) -> list[catalog.ForeignKey]:
     """Return the foreign key that a step builds where it points at a table that is added to, and so stays."""
-    stay = {t.target.name for t in plan.tables if t.append is not None}
     table = plan.table(step.table or "")
-    return [k for k in table.target.foreign_keys if k.name == step.detail["name"] and k.table in stay]
+    return [k for k in table.target.foreign_keys if k.name == step.detail["name"] and k.table in plan.added_to]

@@ -146,6 +146,7 @@ def look_at_source(
         _refuse_unknown_tables(asked, found)
         wanted = [t for t in found.tables if asked.source.selects(t.name.schema, t.name.name)]
         names = [t.name for t in wanted if t.kind in ("table", "partitioned")]
+        readable = set(names)
         world.refuse_missing(
             "source",
             source,
@@ -153,24 +154,24 @@ def look_at_source(
         )
         marker = source.engine.rows.marker(session)
         seen = transformations.transformed(
-            asked, (t for t in wanted if t.name in set(names)), source.engine, target.engine
+            asked, (t for t in wanted if t.name in readable), source.engine, target.engine
         )
         session.seen = {}
         probing.refuse_bad(source, session, seen)
         zeroed = scanning.zeroed(
-            asked, (t for t in wanted if t.name in set(names)), seen, source, session, target.engine
+            asked, (t for t in wanted if t.name in readable), seen, source, session, target.engine
         )
         if zeroed:
             seen = transformations.transformed(
-                asked, (t for t in wanted if t.name in set(names)), source.engine, target.engine, zeroed
+                asked, (t for t in wanted if t.name in readable), source.engine, target.engine, zeroed
             )
         probes = probing.probe(source, session, target, writing, seen)
-        orphans = probing.orphans(source, session, [t for t in wanted if t.name in set(names)], seen)
+        orphans = probing.orphans(source, session, [t for t in wanted if t.name in readable], seen)
         session.seen = seen.sights
         raw = {t.name: t for t in wanted if t.name in seen.tables}
         wanted = [seen.tables.get(t.name, t) for t in wanted]
         found = dataclasses.replace(found, tables=tuple(seen.tables.get(t.name, t) for t in found.tables))
-        facts = {t.name: source.engine.rows.profile(session, t) for t in wanted if t.name in set(names)}
+        facts = {t.name: source.engine.rows.profile(session, t) for t in wanted if t.name in readable}
         rows = {name: source.engine.rows.count(session, name) for name in names}
         plans = _plans(source.engine, session)
     return plan.Found(
