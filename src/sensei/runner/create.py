@@ -158,9 +158,7 @@ def look_at_source(
         )
         session.seen = {}
         probing.refuse_bad(source, session, seen)
-        zeroed = scanning.zeroed(
-            asked, (t for t in wanted if t.name in readable), seen, source, session, target.engine
-        )
+        zeroed = scanning.zeroed(asked, (t for t in wanted if t.name in readable), seen, source, session, target.engine)
         if zeroed:
             seen = transformations.transformed(
                 asked, (t for t in wanted if t.name in readable), source.engine, target.engine, zeroed

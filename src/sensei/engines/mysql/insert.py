@@ -26,6 +26,7 @@ _HEAD = 16_384
 
 _HEX = re.compile(rb"(?:[0-9A-Fa-f]{2})*")
 _WHOLE = re.compile(rb"-?[0-9]+")
+_YEAR = re.compile(rb"0|[0-9]{4}")
 _FRACTION = re.compile(rb"\.([0-9]+)")
 
 Literal = Callable[[bytes], bytes]
@@ -106,6 +107,8 @@ def literal(column: facts.Column, type: types.LogicalType, *, own: bool) -> Lite
         return only(lambda f: f in (b"t", b"f") or f.isdigit(), lambda f: {b"t": b"1", b"f": b"0"}.get(f, f))
     if own:
         return _quoted
+    if column.word == "year":
+        return only(lambda f: _YEAR.fullmatch(f) is not None, lambda f: b"'0000'" if f == b"0" else _quoted(f))
     whole = column.word in facts.INTEGERS
     if type.kind is Kind.BOOLEAN:
         return only(lambda f: f in (b"t", b"f"), lambda f: b"1" if f == b"t" else b"0") if whole else _quoted

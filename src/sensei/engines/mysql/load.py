@@ -133,6 +133,9 @@ def expression(column: facts.Column, type: types.LogicalType, n: int, *, own: bo
         return None
     if type.kind is Kind.BOOLEAN:
         return f"CASE {v} WHEN 't' THEN 1 WHEN 'f' THEN 0 ELSE {bad} END" if column.word in facts.INTEGERS else None
+    if column.word == "year":
+        # Of one or two digits the server makes a year of this century or the last, and of 0 the year 2000.
+        return only(f"{v} REGEXP '^(0|[0-9]{{4}})$'", f"IF({v} = '0', '0000', {v})")
     if column.word in facts.INTEGERS:
         return None if type.kind is Kind.INTEGER else only(f"{v} REGEXP '^-?[0-9]+$'")
     if column.word in ("float", "double"):
