@@ -14,6 +14,8 @@ Kind = types.Kind
 
 _NATIVE = re.compile(r"(?P<word>\w+)(?:\((?P<size>\d+)[^)]*\))?(?P<unsigned> unsigned)?.*", re.DOTALL)
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
+#: Character sets with zeros in the bytes of other characters.
+_WIDE = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
 
 
 class Hazards:
@@ -67,7 +69,8 @@ class Hazards:
             case Hazard.MINUS_ZERO if known.word in ("float", "double"):
                 return f"{x} = 0 AND CONCAT({x}) LIKE '-%'"
             case Hazard.NUL if known.charset:
-                return f"LOCATE(x'00', CAST(CONVERT({x} USING utf8mb4) AS BINARY)) > 0"
+                wide = known.charset in _WIDE
+                return f"LOCATE(x'00', CAST({f'CONVERT({x} USING utf8mb4)' if wide else x} AS BINARY)) > 0"
             case Hazard.NO_TEXT if known.charset and known.charset not in facts.WHOLE:
                 charset = names.quote(known.charset)
                 # Characters beyond ASCII in a column of ascii are bytes that the server itself calls no characters.
