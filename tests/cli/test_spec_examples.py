@@ -167,7 +167,6 @@ def test_an_action_of_a_later_version_is_said_and_blocks_where_the_result_would_
     for options, blocks in (
         ({"mode": "live"}, True),
         ({"executor": "dask://host:8786"}, True),
-        ({"zero_dates": "null"}, True),
     ):
         code, document = call("migrations", "create", "--config", files.file({"options": options}))
         assert code == 0, document

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import seeing
 
 if TYPE_CHECKING:  # engines are handed in; they name this port
     from sensei.engines import base
@@ -71,6 +70,9 @@ class Hazards(Protocol):
     def lacks(self, of: types.LogicalType, native: str) -> Sequence[Lack]:
         """Return which values that mean `of` this engine's type `native` does not hold."""
 
+    def rows(self, session: base.Session, table: catalog.TableName) -> str:
+        """Return what to write after FROM for the rows of a source's table that the migration sees."""
+
     def holding(
         self, session: base.Session, table: catalog.TableName, column: catalog.Column, lack: Lack
     ) -> str | None:
@@ -107,9 +109,8 @@ def scan(
     nearly all tables are clean.
     """
     quote = engine.ddl.quote
-    view = session.seen.get(table)
-    name = engine.ddl.qualified(table)
-    source = f"{seeing.derived(view, name, quote)} seen" if view is not None else name
+    assert engine.hazards is not None
+    source = engine.hazards.rows(session, table)
     any_of = " OR ".join(f"({a.sql})" for a in asked)
     if not int(session.rows(f"SELECT count(*) FROM {source} WHERE {any_of}")[0][0]):
         return []

@@ -6,7 +6,7 @@ import re
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.engines import base, hazards
+from sensei.engines import base, hazards, seeing
 from sensei.engines.hazards import Hazard, Lack
 from sensei.engines.mysql import facts, names
 
@@ -55,6 +55,11 @@ class Hazards:
         if word in ("varbinary", "binary") and of.kind is Kind.BYTES and size is not None:
             return hazards.longer(of, size, "bytes")
         return []
+
+    def rows(self, session: base.Session, table: catalog.TableName) -> str:
+        """Return what to write after FROM."""
+        view, whole = session.seen.get(table), names.qualified(table)
+        return whole if view is None else f"{seeing.derived(view, whole, names.quote)} seen"
 
     def holding(
         self, session: base.Session, table: catalog.TableName, column: catalog.Column, lack: Lack

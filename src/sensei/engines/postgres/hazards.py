@@ -8,7 +8,7 @@ from sensei import catalog
 from sensei.catalog import types
 from sensei.engines import base, hazards
 from sensei.engines.hazards import Hazard, Lack
-from sensei.engines.postgres import ddl
+from sensei.engines.postgres import ddl, rows
 
 Kind = types.Kind
 
@@ -44,6 +44,10 @@ class Hazards:
                 lacks.append(Lack(Hazard.NO_LABEL, "an enum's empty error value"))
             return lacks + (hazards.longer(of, size, "characters") if size is not None else [])
         return []
+
+    def rows(self, session: base.Session, table: catalog.TableName) -> str:
+        """Return what to write after FROM."""
+        return rows.source_of(session, table)
 
     def holding(
         self, session: base.Session, table: catalog.TableName, column: catalog.Column, lack: Lack

@@ -9,7 +9,7 @@ from sensei import catalog
 from sensei.catalog import types
 from sensei.engines import base
 from sensei.engines.hazards import Hazard, Lack
-from sensei.engines.sqlite import names
+from sensei.engines.sqlite import names, read
 
 Kind = types.Kind
 
@@ -37,6 +37,10 @@ class Hazards:
                 )
             case _:
                 return []
+
+    def rows(self, session: base.Session, table: catalog.TableName) -> str:
+        """Return what to write after FROM."""
+        return read.source(session, table).removeprefix(" FROM ")
 
     def holding(
         self, session: base.Session, table: catalog.TableName, column: catalog.Column, lack: Lack
