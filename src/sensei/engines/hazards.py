@@ -100,6 +100,14 @@ def longer(of: types.LogicalType, length: int, what: str) -> list[Lack]:
     return [Lack(Hazard.LONG, f"values of more than {length} {what}", None, length)]
 
 
+def joined(conditions: Sequence[str], word: str) -> str:
+    """Join conditions by AND or OR in halves of halves: servers limit how deeply an expression is nested."""
+    if len(conditions) == 1:
+        return f"({conditions[0]})"
+    half = len(conditions) // 2
+    return f"({joined(conditions[:half], word)} {word} {joined(conditions[half:], word)})"
+
+
 def scan(
     engine: base.Engine, session: base.Session, table: catalog.TableName, key: Sequence[str], asked: Sequence[Asked]
 ) -> list[Met]:
@@ -111,7 +119,7 @@ def scan(
     quote = engine.ddl.quote
     assert engine.hazards is not None
     source = engine.hazards.rows(session, table)
-    any_of = " OR ".join(f"({a.sql})" for a in asked)
+    any_of = joined([a.sql for a in asked], "OR")
     if not int(session.rows(f"SELECT count(*) FROM {source} WHERE {any_of}")[0][0]):
         return []
     sums = ", ".join(f"sum(CASE WHEN {a.sql} THEN 1 ELSE 0 END)" for a in asked)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sensei import catalog
 from sensei.catalog.types import Kind
-from sensei.engines import base
+from sensei.engines import base, hazards
 from sensei.engines.sqlite import names, read
 from sensei.engines.sqlite import session as connection
 from sensei.engines.sqlite.render import Renderer
@@ -68,7 +68,7 @@ def _overview(
     nullable = [c.name for c in table.columns if c.nullable]
     measured = [c.name for c in table.columns if c.type.kind is Kind.ANY or c.type.length is not None]
     moments = [c.name for c in table.columns if c.type.kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)]
-    parts = ["count(*)", f"sum(NOT ({' AND '.join(conform) or '1'}))"]
+    parts = ["count(*)", f"sum(NOT {hazards.joined(conform, 'AND') if conform else '(1)'})"]
     parts += [f"count({names.quote(n)})" for n in nullable]
     parts += [f"sum(typeof({names.quote(n)}) = 'text' AND length({names.quote(n)}) = 10)" for n in moments]
     # length() of a blob are bytes, and of a number digits: only texts are measured, and there is seldom anything else.

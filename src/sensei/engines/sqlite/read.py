@@ -42,6 +42,18 @@ def source(session: base.Session, table: catalog.TableName) -> str:
     return f" FROM {seeing.derived(view, whole, names.quote, (view.rowid,) if view.rowid else ())} AS seen"
 
 
+#: Arguments of one call: SQLite takes 127 by default.
+_TOGETHER = 100
+
+
+def _line(columns: Sequence[str]) -> str:
+    """Return SQL that puts the fields of a row, none of them NULL, into one text."""
+    parts = list(columns)
+    while len(parts) > _TOGETHER:
+        parts = [_line(parts[at : at + _TOGETHER]) for at in range(0, len(parts), _TOGETHER)]
+    return f"concat_ws(char({ord(FIELD)}), {', '.join(parts)})"
+
+
 def range_sql(session: base.Session, spec: base.ReadSpec) -> tuple[str, list[Any]]:
     """Return FROM, WHERE and ORDER BY of a chunk, and the values bound in them."""
     sql, conditions = source(session, spec.table), []
@@ -124,7 +136,7 @@ def _read_text(session: SqliteSession, spec: base.ReadSpec) -> Iterator[bytes]:
     # NULL travels as a word that nobody can have written into a text: it is made up anew for every read.
     marker = f"\x1d{secrets.token_hex(8)}"
     columns = expressions(session, spec, names.literal(marker))
-    reading = _Reading(session, spec, columns, f"concat_ws(char({ord(FIELD)}), {', '.join(columns)})", marker.encode())
+    reading = _Reading(session, spec, columns, _line(columns), marker.encode())
     try:
         yield from reading.batches() if spec.key.kind == "rowid" else reading.lines(spec)
     except GeneratorExit:
