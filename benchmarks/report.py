@@ -179,3 +179,12 @@ def disturbed(results: Sequence[rounds.Result]) -> str:
     runs: list[measure.Cost] = [one.cost() for one in results if one.phases and not one.complaints]
     busy = sum(run.disturbed for run in runs)
     return f"In {busy} of {len(runs)} moves neighbours took more than a twentieth of the machine."
+
+
+def write(document: Path, text: str) -> None:
+    """Put a section, which begins with its title, where it stands in the document, or at the end."""
+    title = text.partition("\n")[0]
+    kept = document.read_text() if document.exists() else "# Performance\n"
+    head, there, rest = kept.partition(f"{title}\n")
+    _, more, after = rest.partition("\n## ") if there else ("", "", "")
+    document.write_text(f"{head.rstrip()}\n\n{text}" + (f"\n## {after}" if more else ""))

@@ -114,7 +114,7 @@ def main() -> int:
             f" {here['cores']} cores of {here['cpu']}, Python {here['python']}. Megabytes a second are those of the"
             " source's file.\n\n" + table.markdown().partition("\n\n")[2]
         )
-        write(wish.markdown, text)
+        report.write(wish.markdown, text)
     return 0
 
 
@@ -145,15 +145,6 @@ def _measured(wish: argparse.Namespace, folder: Path, pair: str, shape: str, tar
     create = statistics.median(c["create"].wall for c in found)
     rate = size / MEGABYTE / statistics.median(walls)
     return (pair, says, f"{create:.2f}", report.spread(walls), f"{rate:.0f}", f"{peak:.0f}", f"{whole:.0f}")
-
-
-def write(document: Path, text: str) -> None:
-    """Put the section where it stands in the document, or at the end."""
-    title = text.partition("\n")[0]
-    kept = document.read_text() if document.exists() else "# Performance\n"
-    head, there, rest = kept.partition(f"{title}\n")
-    _, more, after = rest.partition("\n## ") if there else ("", "", "")
-    document.write_text(f"{head.rstrip()}\n\n{text}" + (f"\n## {after}" if more else ""))
 
 
 if __name__ == "__main__":

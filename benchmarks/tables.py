@@ -129,14 +129,6 @@ def section(wish: argparse.Namespace, found: Results) -> str:
     return "\n\n".join([*parts, *(f"#{table.markdown()}" for table in tables(found))]) + "\n"
 
 
-def write(document: Path, text: str) -> None:
-    """Put the section where it stands in the document, or at the end."""
-    kept = document.read_text() if document.exists() else "# Performance\n"
-    head, there, rest = kept.partition("## Many tables\n")
-    _, more, after = rest.partition("\n## ") if there else ("", "", "")
-    document.write_text(f"{head.rstrip()}\n\n{text}" + (f"\n## {after}" if more else ""))
-
-
 def main() -> int:
     """Exit code 0, 1 where something failed, 2 where something has to be installed."""
     wish = arguments()
@@ -164,7 +156,7 @@ def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
     print("\n\n".join(table.text() for table in tables(found)))
     if wish.markdown:
-        write(wish.markdown, section(wish, found))
+        report.write(wish.markdown, section(wish, found))
     if wish.json:
         plain = {
             pair: {size: [{n: c.__dict__ for n, c in each.items()} for each in costs] for size, costs in sizes.items()}

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sensei import catalog
-from sensei.catalog import types
+from sensei.catalog import rowtext, types
 
 if TYPE_CHECKING:  # engines are handed in; they name this port
     from sensei.engines import base
@@ -79,16 +79,11 @@ class Hazards(Protocol):
         """Return a condition that is true of such values of a source's column; None where there can be none."""
 
 
-def span(of: types.LogicalType) -> tuple[int, int]:
-    """Return the least and the greatest integer of a type."""
-    bits = of.bits or 64
-    return (0, (1 << bits) - 1) if of.unsigned else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
-
-
-def beyond(of: types.LogicalType, low: int, high: int) -> list[Lack]:
-    """Return what an integer type from `low` to `high` lacks of another one."""
-    least, most = span(of)
-    if low <= least and most <= high:
+def beyond(of: types.LogicalType, held: range) -> list[Lack]:
+    """Return what a type that holds these integers lacks of another one."""
+    all_of_them = rowtext.integers(of)
+    low, high = held[0], held[-1]
+    if low <= all_of_them[0] and all_of_them[-1] <= high:
         return []
     return [Lack(Hazard.OUTSIDE, f"numbers below {low} or above {high}", low, high)]
 

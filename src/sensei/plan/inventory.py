@@ -81,14 +81,20 @@ def _table(plan: model.TablePlan, left: _Left) -> Iterator[Item]:
     unused = list(target.uniques)
     for key in source.uniques:
         own = tuple(names.get(c, c) for c in key.columns)
-        match = next((k for k in unused if k.columns == own), None)
-        if match is not None:
-            unused.remove(match)
-        yield _key("unique", plan.id, key, match, left)
+        same = next((k for k in unused if k.columns == own), None)
+        if same is not None:
+            unused.remove(same)
+        yield _key("unique", plan.id, key, same, left)
     for n, check in enumerate(source.checks, 1):
         yield _check(plan, check, n, left)
+    # Those that are built were taken over in their order, whatever became of their names.
+    built = iter(target.indexes)
     for index in source.indexes:
-        yield _index(plan, index, left)
+        if plan.append is not None:
+            match = next((i for i in target.indexes if i.name == index.name), None)
+        else:
+            match = None if ("index", f"{plan.id}.{index.name}") in left else next(built, None)
+        yield _index(plan.id, index, match, left)
     for foreign in source.foreign_keys:
         yield _foreign(plan, foreign, names, left)
     if source.comment:
@@ -151,18 +157,15 @@ def _check(plan: model.TablePlan, check: catalog.Check, n: int, left: _Left) -> 
     return Item("check", name, Fate.CHANGED, "under a shorter name" if by_name else "its column's type says the same")
 
 
-def _index(plan: model.TablePlan, index: catalog.Index, left: _Left) -> Item:
-    name = f"{plan.id}.{index.name}"
-    if ("index", name) in left:
-        return Item("index", name, Fate.LEFT, left["index", name])
-    there = next((i for i in plan.target.indexes if i.name == index.name), None)
+def _index(table: str, index: catalog.Index, there: catalog.Index | None, left: _Left) -> Item:
+    name = f"{table}.{index.name}"
     if there is None:
-        there = next((i for i in plan.target.indexes if i.name.startswith(index.name[:20])), None)
-        return _either("index", name, there is not None, left, f"becomes {there.name}" if there else "")
+        return _either("index", name, False, left)
     cut = [
         c.name for c, s in zip(there.columns, index.columns, strict=False) if c.prefix is not None and s.prefix is None
     ]
-    how = [f"holds the first characters of {', '.join(n or '' for n in cut)}"] if cut else []
+    how = [f"becomes {there.name}"] if there.name != index.name else []
+    how += [f"holds the first characters of {', '.join(n or '' for n in cut)}"] if cut else []
     if index.include and not there.include:
         how.append(f"without {', '.join(index.include)}, which it only carried along")
     if index.where and index.where != there.where:

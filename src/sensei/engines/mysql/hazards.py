@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sensei import catalog
-from sensei.catalog import types
+from sensei.catalog import rowtext, types
 from sensei.engines import base, hazards, seeing
 from sensei.engines.hazards import Hazard, Lack
 from sensei.engines.mysql import facts, names
@@ -49,7 +49,7 @@ class Hazards:
             return []
         if word in _BITS and of.kind is Kind.INTEGER:
             whole = types.LogicalType(Kind.INTEGER, bits=_BITS[word], unsigned=bool(found["unsigned"]))
-            return hazards.beyond(of, *hazards.span(whole))
+            return hazards.beyond(of, rowtext.integers(whole))
         if word in ("varchar", "char") and of.kind is Kind.TEXT and not of.labels and size is not None:
             return hazards.longer(of, size, "characters")
         if word in ("varbinary", "binary") and of.kind is Kind.BYTES and size is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sensei import catalog
-from sensei.catalog import types
+from sensei.catalog import rowtext, types
 from sensei.engines import base, hazards
 from sensei.engines.hazards import Hazard, Lack
 from sensei.engines.postgres import ddl, rows
@@ -33,8 +33,7 @@ class Hazards:
         if word == "boolean" and of.kind is Kind.INTEGER:
             return [Lack(Hazard.OUTSIDE, "numbers other than 0 and 1", 0, 1)]
         if word in _BITS and of.kind is Kind.INTEGER:
-            half = 1 << (_BITS[word] - 1)
-            return hazards.beyond(of, -half, half - 1)
+            return hazards.beyond(of, rowtext.integers(types.LogicalType(Kind.INTEGER, bits=_BITS[word])))
         if word in _TEXTS and of.kind is Kind.TEXT:
             lacks = [
                 Lack(Hazard.NUL, "texts with a NUL character, which PostgreSQL does not hold"),
