@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from sensei import crashpoints, errors
 from sensei.catalog import rowtext, types
 from sensei.engines import base, ledger, ledger_quarantine
+from sensei.transfer.checksum import Digest
 from sensei.work import sides
 
 #: Bytes of row text, and rows, that are tried at once while looking for rows that can't be carried.
@@ -78,61 +77,6 @@ def session(side: sides.Side, application: str) -> base.Session:
 def drop_sessions() -> None:
     """Close this worker's sessions: the next task opens its own."""
     _SESSIONS.drop_all()
-
-
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-    def hexdigest(self) -> str: ...
-
-
-class Digest:
-    """A chunk's checksum over its bytes as they pass.
-
-    Keyed chunks are read in key order, so their bytes are hashed in sequence. Rows of a chunk without a key have no
-    order that lasts: each line is hashed and the hashes are added, so that the sum does not depend on it.
-    """
-
-    def __init__(self, ordered: bool) -> None:
-        self.ordered = ordered
-        # SHA-256 runs in hardware nearly everywhere; twice as fast there as BLAKE2, and every byte passes here.
-        self._hash: _Hash = hashlib.sha256()
-        self._sum = 0
-        self._rest = b""
-        self.rows = 0
-
-    def passing(self, blocks: Iterable[base.Block]) -> Iterator[base.Block]:
-        """Yield the blocks unchanged."""
-        for block in blocks:
-            self.add(block)
-            yield block
-
-    def add(self, block: base.Block) -> None:
-        """Take a block into account."""
-        if isinstance(block, list):
-            self.rows += len(block)
-            if self.ordered:
-                self._hash.update(repr(block).encode("utf-8", "surrogatepass"))
-            else:
-                for row in block:
-                    self._add_line(repr(row).encode("utf-8", "surrogatepass"))
-        elif self.ordered:
-            self._hash.update(block)
-        else:
-            lines = (self._rest + block).split(b"\n")
-            self._rest = lines.pop()
-            for line in lines:
-                self._add_line(line)
-
-    def _add_line(self, line: bytes) -> None:
-        digest = hashlib.blake2b(line, digest_size=16).digest()
-        self._sum = (self._sum + int.from_bytes(digest, "big")) % (1 << 128)
-
-    def text(self) -> str:
-        """Return the checksum with its method in front."""
-        if self.ordered:
-            return f"seq:{self._hash.hexdigest()[:32]}"
-        return f"sum:{self._sum:032x}"
 
 
 def ordered(key: base.ChunkKey, form: base.Form) -> bool:
@@ -241,20 +185,21 @@ Batch = list[bytes] | list[base.Row]
 def batches(blocks: Iterable[base.Block]) -> Iterator[Batch]:
     """Cut blocks into batches of whole rows, bounded in bytes and rows."""
     lines: list[bytes] = []
-    size, rest = 0, b""
+    size, rest = 0, bytearray()
     for block in blocks:
         if isinstance(block, list):
             for at in range(0, len(block), CAREFUL_ROWS):
                 yield block[at : at + CAREFUL_ROWS]
             continue
-        pieces = (rest + block).split(b"\n")
-        rest = pieces.pop()
-        for line in pieces:
+        *ends, last = block.split(b"\n")
+        for end in ends:
+            line, rest = bytes(rest) + end if rest else end, bytearray()
             lines.append(line)
             size += len(line)
             if size >= CAREFUL_BYTES or len(lines) >= CAREFUL_ROWS:
                 yield lines
                 lines, size = [], 0
+        rest += last
     if rest:
         raise errors.Fault("a chunk's text did not end with a whole row")
     if lines:

@@ -24,6 +24,8 @@ WHOLE = frozenset({"utf8mb4", "utf8mb3", "utf8", "latin1", "ucs2", "utf16", "utf
 INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint", "year"})
 TIMES = frozenset({"time", "datetime", "timestamp"})
 _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longtext"})
+#: What may hold more than a packet's usual size.
+ENDLESS = frozenset({"mediumtext", "longtext", "mediumblob", "longblob", "json"})
 BLOBS = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
 
 

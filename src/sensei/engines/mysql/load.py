@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from sensei import errors
 from sensei.catalog import rowtext, types
-from sensei.engines import base
+from sensei.engines import base, escaping
 from sensei.engines.mysql import facts, failures, insert, names, wire
 from sensei.engines.mysql.session import MysqlSession
 
@@ -34,7 +34,7 @@ def load(found: base.Session, spec: base.LoadSpec, form: base.Form, blocks: Iter
     mine = facts.own(found)
     known = facts.of(mine, spec.table)
     columns = [(known.column(name), type) for name, type in spec.columns]
-    lines = Lines(blocks, len(columns), spec)
+    lines = Lines(blocks, len(columns), spec, whole=not mine.local_infile)
     if not mine.local_infile:
         return insert.load(mine, spec, columns, form, lines)
     done = wire.load(mine, _statement(spec, columns, own=form is base.Form.NATIVE), lines)
@@ -54,11 +54,13 @@ def notes(found: base.Session) -> list[str]:
 
 
 class Lines:
-    """Blocks of whole lines, as the server reads them; counts the rows."""
+    """Blocks of whole lines, as the server reads them, and pieces of a large one unless `whole`; counts the rows."""
 
-    def __init__(self, blocks: Iterable[base.Block], columns: int, spec: base.LoadSpec) -> None:
-        self.blocks, self.columns, self.spec = blocks, columns, spec
+    def __init__(self, blocks: Iterable[base.Block], columns: int, spec: base.LoadSpec, *, whole: bool) -> None:
+        self.blocks, self.columns, self.spec, self.whole = blocks, columns, spec, whole
         self.rows = 0
+        #: The large line that is under way.
+        self._large: _LargeLine | None = None
         #: Some column takes any text, so that a misfit in it has to be found here.
         self.loose = any(type.kind in _TAKES_ANY_TEXT for _, type in spec.columns)
 
@@ -67,6 +69,13 @@ class Lines:
         for block in self.blocks:
             if not isinstance(block, bytes):
                 raise errors.Fault("MySQL was handed rows as values")
+            if self._large is not None:
+                first = block.find(b"\n") + 1
+                yield self._large.piece(block[: first or None])
+                if not first:
+                    continue
+                self.rows += 1
+                self._large, block = None, block[first:]
             end = block.rfind(b"\n") + 1
             if end == len(block) and not waiting:
                 yield self._checked(block)
@@ -76,7 +85,12 @@ class Lines:
                 waiting = []
             if end < len(block):
                 waiting.append(block[end:])
-        if waiting:
+                if not self.whole and sum(map(len, waiting)) > escaping.LARGE:
+                    self._large = _LargeLine(self)
+                    for piece in waiting:
+                        yield self._large.piece(piece)
+                    waiting = []
+        if waiting or self._large is not None:
             raise errors.Fault("the last row of a chunk came without its end")
 
     def _checked(self, block: bytes) -> bytes:
@@ -85,11 +99,47 @@ class Lines:
             # Made loud by one field too many, which the server passes over in silence where it is empty.
             for line in block[:-1].split(b"\n"):
                 if _MISFIT in line and line.count(b"\t") != self.columns - 1:
-                    raise errors.DataRejected(f"a value does not conform to its type: {line[:200]!r}")
-        # One byte is looked for first: it is found several times as fast as two.
-        if b"\\" in block and (b"\\v" in block or b"\\f" in block):
-            return _LETTERS.sub(lambda m: _BYTES[m[1]], block)
-        return block
+                    raise _misfit(line)
+        return _lettered(block)
+
+
+class _LargeLine:
+    """One line on its way in pieces: what `Lines` looks for in a line as a whole, over their boundaries."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._tabs = 0
+        self._first = b""
+        self._strange = False
+        #: End of the piece before, which may be the beginning of the word that is looked for.
+        self._before = b""
+        #: A backslash whose letter comes with the next piece.
+        self._open = b""
+
+    def piece(self, piece: bytes) -> bytes:
+        """Return what is sent of it; the end of the line is not, where a misfit is in it."""
+        self._first = self._first or piece[:200]
+        self._tabs += piece.count(b"\t")
+        seen = self._before + piece
+        self._strange = self._strange or (self._lines.loose and _MISFIT in seen)
+        self._before = seen[1 - len(_MISFIT) :]
+        if piece.endswith(b"\n") and self._strange and self._tabs != self._lines.columns - 1:
+            raise _misfit(self._first)
+        piece = self._open + piece
+        opened = (len(piece) - len(piece.rstrip(b"\\"))) % 2
+        self._open = piece[len(piece) - opened :]
+        return _lettered(piece[: len(piece) - opened])
+
+
+def _misfit(line: bytes) -> errors.DataRejected:
+    return errors.DataRejected(f"a value does not conform to its type: {line[:200]!r}")
+
+
+def _lettered(block: bytes) -> bytes:
+    # One byte is looked for first: it is found several times as fast as two.
+    if b"\\" in block and (b"\\v" in block or b"\\f" in block):
+        return _LETTERS.sub(lambda m: _BYTES[m[1]], block)
+    return block
 
 
 def _statement(spec: base.LoadSpec, columns: list[tuple[facts.Column, types.LogicalType]], *, own: bool) -> str:

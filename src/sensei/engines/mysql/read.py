@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sensei import errors
-from sensei.catalog import rowtext
-from sensei.engines import base, seeing
+from sensei.engines import base, escaping, seeing
 from sensei.engines.mysql import facts, names, render, session, wire
 from sensei.engines.mysql.session import MysqlSession
 
@@ -17,7 +16,6 @@ BLOCK = 256 * 1024
 # They part fields and rows until the block is escaped: no text in UTF-8 has them.
 _FIELD, _ROW = b"\xff", b"\xfe"
 _TO_COPY = bytes.maketrans(_FIELD + _ROW, b"\t\n")
-_ESCAPES = tuple((c.encode(), rowtext.escape(c).encode()) for c in "\\\t\n\r\b\v\f")
 
 
 def read(found: base.Session, spec: base.ReadSpec, form: base.Form) -> Iterator[bytes]:
@@ -47,7 +45,12 @@ def _blocks(mine: MysqlSession, spec: base.ReadSpec, own: bool) -> Iterator[byte
         columns.append(f"IF({names.quote(column.name)} IS NULL, {null}, {sql})" if column.nullable else sql)
     tail = _tail(mine, known, spec)
     # Cast, not merely marked, as binary: the bytes of text go through as they are, and collations need not agree.
-    join = f"SELECT CONCAT_WS(CAST(x'ff' AS BINARY), {', '.join(columns)}){tail}"
+    joined = f"CONCAT_WS(CAST(x'ff' AS BINARY), {', '.join(columns)})"
+    if long := [c.name for c in map(known.column, (c.name for c in spec.columns)) if c.word in facts.ENDLESS]:
+        # A large row is not put together at all: it comes field by field, as one beyond max_allowed_packet does.
+        size_of = " + ".join(f"IFNULL(LENGTH({names.quote(c)}), 0)" for c in long)
+        joined = f"IF({size_of} > {escaping.LARGE}, NULL, {joined})"
+    join = f"SELECT {joined}{tail}"
     done = 0
     waiting: list[bytes] = []
     size = 0
@@ -77,11 +80,7 @@ def _blocks(mine: MysqlSession, spec: base.ReadSpec, own: bool) -> Iterator[byte
 def _escaped(lines: list[bytes], columns: int, marks: render.Marks) -> bytes | None:
     """Turn rows into COPY text, or None where bytes that are no UTF-8 look like a separator of ours."""
     joined = _ROW.join(lines) + _ROW
-    for special, escape in _ESCAPES:
-        # Looking for one byte is next to nothing, and most blocks hold none of them.
-        if special in joined:
-            joined = joined.replace(special, escape)
-    block = joined.translate(_TO_COPY)
+    block = escaping.escape(joined).translate(_TO_COPY)
     if block.count(b"\t") != len(lines) * (columns - 1) or (columns == 1 and block.count(b"\n") != len(lines)):
         return None  # a row too many shows by its fields, but where it has only one
     return marks.settled(block)
@@ -100,29 +99,23 @@ def _field_by_field(
     size = 0
     for row in wire.fields(mine, select):
         values, nulls = row[: len(ways)], row[len(ways) :]
-        texts = []
-        for value, is_null, column, (_, finish) in zip(values, nulls, spec.columns, ways, strict=True):
-            if value is None and is_null != b"1":
+        for at, (value, is_null, column, (_, finish)) in enumerate(zip(values, nulls, spec.columns, ways, strict=True)):
+            if value is None and (is_null is None or bytes(is_null) != b"1"):
                 raise errors.ServerFailed(
                     f"{spec.table}: a value of {column.name} is beyond the server's max_allowed_packet",
                     hint="raise max_allowed_packet on the server, then sensei migrations resume ID",
                 )
-            texts.append(b"\\N" if value is None else _escape(finish(value)))
-        line = b"\t".join(texts) + b"\n"
-        out.append(line)
-        size += len(line)
-        if size > BLOCK:
-            yield b"".join(out)
-            out, size = [], 0
+            if at:
+                out.append(b"\t")
+            for piece in (b"\\N",) if value is None else finish(value):
+                out.append(piece)
+                size += len(piece)
+                if size > BLOCK:
+                    yield b"".join(out)
+                    out, size = [], 0
+        out.append(b"\n")
     if out:
         yield b"".join(out)
-
-
-def _escape(value: bytes) -> bytes:
-    for special, escape in _ESCAPES:
-        if special in value:
-            value = value.replace(special, escape)
-    return value
 
 
 # -- along a key

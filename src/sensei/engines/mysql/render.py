@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from sensei.catalog import floattext, rowtext, types
+from sensei.engines import escaping
 from sensei.engines.mysql import names
 from sensei.engines.mysql.facts import BLOBS, GEOMETRIES, UTF8, WHOLE, Column
 
@@ -140,16 +141,16 @@ def _misfit(word: str, x: str) -> str:
 
 def whole_values(
     column: Column, type: types.LogicalType, marks: Marks, own: bool
-) -> tuple[str, Callable[[bytes], bytes]]:
-    """Return SQL for a value of any size as a field of its own, and what makes the text of it.
+) -> tuple[str, Callable[[memoryview], Iterable[bytes]]]:
+    """Return SQL for a value of any size as a field of its own, and what makes the escaped text of it, in pieces.
 
     Functions that put strings together give NULL beyond max_allowed_packet: large values are taken as they are.
     """
     if column.word in BLOBS or column.word in GEOMETRIES:
-        return names.quote(column.name), lambda value: b"\\x" + value.hex().encode()
+        return names.quote(column.name), escaping.hexed
     if column.word in _STRINGS or column.word == "json":
         x = names.quote(column.name)
         # Binary, or the server would make question marks of what is no character, on the way out.
-        return (f"CONVERT({x} USING binary)" if column.charset in UTF8 else _text(x, column)), lambda value: value
+        return (f"CONVERT({x} USING binary)" if column.charset in UTF8 else _text(x, column)), escaping.pieces
     sql = plain(column) if own else canonical(column, type, marks)
-    return f"CONCAT({sql})", marks.floats
+    return f"CONCAT({sql})", lambda value: (escaping.escape(marks.floats(bytes(value))),)

@@ -23,6 +23,7 @@ FILE = "sensei"
 #: A packet of this length goes on in the next one.
 _LONGEST = 0xFFFFFF
 _NULL, _TWO, _END, _ERROR = 0xFB, 0xFC, 0xFE, 0xFF
+_WIDTHS = {_TWO: 2, 0xFD: 3, 0xFE: 8}
 
 
 class TooWide(Exception):
@@ -70,19 +71,36 @@ def lines(session: MysqlSession, sql: str) -> Generator[list[bytes], None, None]
         stream.close()
 
 
-def fields(session: MysqlSession, sql: str) -> Generator[list[bytes | None], None, None]:
-    """Run a SELECT and yield its rows, one by one, as bytes of any size."""
+def fields(session: MysqlSession, sql: str) -> Generator[list[memoryview | None], None, None]:
+    """Run a SELECT and yield its rows, one by one; values of any size are views of the one copy of their row."""
     stream = _Stream(session, sql)
     try:
         while (payload := stream.packet()) is not None:
-            packet: Any = MysqlPacket(payload, "latin1")
-            yield [packet.read_length_coded_string() for _ in range(stream.columns)]
+            yield _split(memoryview(payload), stream.columns)
     finally:
         stream.close()
 
 
-def _value(payload: bytes) -> bytes:
-    packet: Any = MysqlPacket(payload, "latin1")
+def _split(payload: memoryview, columns: int) -> list[memoryview | None]:
+    found: list[memoryview | None] = []
+    at = 0
+    for _ in range(columns):
+        size = payload[at]
+        at += 1
+        if size == _NULL:
+            found.append(None)
+            continue
+        if size > _NULL:  # the length follows, in so many bytes
+            width = _WIDTHS[size]
+            size = int.from_bytes(payload[at : at + width], "little")
+            at += width
+        found.append(payload[at : at + size])
+        at += size
+    return found
+
+
+def _value(payload: bytes | bytearray) -> bytes:
+    packet: Any = MysqlPacket(bytes(payload), "latin1")
     value: bytes | None = packet.read_length_coded_string()
     if value is None:
         raise TooWide
@@ -125,9 +143,9 @@ class _Stream:
         self.data = self.data[self.at :] + found
         self.at = 0
 
-    def packet(self) -> bytes | None:
+    def packet(self) -> bytes | bytearray | None:
         """Take one packet, however large; None at the end of the rows."""
-        parts: list[bytes] = []
+        payload: bytes | bytearray = b""
         while True:
             if len(self.data) - self.at < 4:
                 self.more(4 - (len(self.data) - self.at))
@@ -136,15 +154,20 @@ class _Stream:
             if len(data) - at < 4 + length:
                 self.more(4 + length - (len(data) - at))
                 data, at = self.data, self.at
-            parts.append(data[at + 4 : at + 4 + length])
+            part = data[at + 4 : at + 4 + length]
             self.at = at + 4 + length
+            if length < _LONGEST and not payload:
+                payload = part
+                break
+            # Grown in place: parts put together at the end would be there twice.
+            payload = payload or bytearray()
+            payload += part
             if length < _LONGEST:
                 break
-        payload = b"".join(parts)
         if payload[0] == _ERROR:
             self.ended = True
             with self.session.translated():
-                pymysql.err.raise_mysql_exception(payload)
+                pymysql.err.raise_mysql_exception(bytes(payload))
         if payload[0] == _END and len(payload) < 9:
             self.ended = True
             self.conn.server_status = int.from_bytes(payload[3:5], "little")

@@ -258,8 +258,10 @@ class _Sink(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        if not self.unwanted:
-            self.blocks.put(bytes(data))
+        # In pieces: one that waits for its consumer holds the server up; a whole large row would lie here twice.
+        for at in range(0, len(data), LOAD_BLOCK):
+            if not self.unwanted:
+                self.blocks.put(bytes(data[at : at + LOAD_BLOCK]))
         return len(data)
 
 

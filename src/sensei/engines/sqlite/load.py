@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import binascii
+import codecs
+import dataclasses
 import math
 import operator
 import re
@@ -11,7 +14,7 @@ from typing import Any
 from sensei import errors
 from sensei.catalog import rowtext
 from sensei.catalog.types import Kind, LogicalType
-from sensei.engines import base
+from sensei.engines import base, escaping
 from sensei.engines.sqlite import declared, names, read
 from sensei.engines.sqlite.render import EXACT_DIGITS
 from sensei.engines.sqlite.session import SqliteSession, translate
@@ -19,6 +22,8 @@ from sensei.engines.sqlite.session import SqliteSession, translate
 PIECE_BYTES = 256_000
 
 _SAVEPOINT = "sensei_load"
+#: An escape that names a byte, not a character.
+_BYTES_BY_NUMBER = re.compile(rb"\\[x0-7]")
 _LOOKS_NUMERIC = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 
 _TABS = operator.methodcaller("count", "\t")
@@ -68,29 +73,77 @@ def _texts(session: SqliteSession, spec: base.LoadSpec, blocks: Iterable[base.Bl
     convert = _converters(session, spec)
     width = len(spec.columns)
     for piece in _pieces(blocks):
-        yield _rows(piece, width, convert, spec)
+        if len(piece) > escaping.LARGE and piece.find(b"\n") == len(piece) - 1:
+            yield [_large_row(piece, convert, spec)]
+        else:
+            yield _rows(bytes(piece), width, convert, spec)
 
 
-def _pieces(blocks: Iterable[base.Block]) -> Iterator[bytes]:
+def _pieces(blocks: Iterable[base.Block]) -> Iterator[bytes | bytearray]:
     """Cut blocks of any boundaries into whole lines, some hundred kilobytes or one row at a time."""
-    waiting: list[bytes] = []
-    size = 0
+    # Grown in place: of a large row a list of pieces would be there twice once they are put together.
+    waiting = bytearray()
     for block in blocks:
         if not isinstance(block, bytes):
             raise errors.Fault("tuples were handed over where text was announced")
-        end = block.rfind(b"\n") + 1
-        if not end or size + end < PIECE_BYTES:
-            waiting.append(block)
-            size += len(block)
-            continue
-        whole = b"".join((*waiting, block[:end]))
-        waiting, size = ([block[end:]] if end < len(block) else []), len(block) - end
-        yield whole
-    rest = b"".join(waiting)
-    if rest:
-        if not rest.endswith(b"\n"):
+        if len(waiting) >= PIECE_BYTES:
+            # The beginning of one large line, whose end is looked for in what comes only.
+            first = block.find(b"\n") + 1
+            waiting += memoryview(block)[: first or None]
+            if not first:
+                continue
+            yield waiting
+            waiting, block = bytearray(), block[first:]
+        waiting += block
+        if len(waiting) >= PIECE_BYTES and (end := waiting.rfind(b"\n") + 1):
+            whole, waiting = (waiting, bytearray()) if end == len(waiting) else (waiting[:end], waiting[end:])
+            yield whole
+            del whole
+    if waiting:
+        if not waiting.endswith(b"\n"):
             raise errors.Fault("the last row of a chunk came without its end")
-        yield rest
+        yield waiting
+
+
+def _large_row(line: bytes | bytearray, convert: Sequence[Convert | None], spec: base.LoadSpec) -> list[Any]:
+    """Return the values of one line, each made of its own bytes: a copy of the whole line would be felt."""
+    if line.count(b"\t") != len(spec.columns) - 1:
+        _refuse_widths(bytes(line[:-1]).decode("utf-8", "replace"), len(spec.columns), spec)
+    found: list[Any] = []
+    start = 0
+    for (name, kind), change in zip(spec.columns, convert, strict=True):
+        end = line.find(b"\t", start)
+        field = memoryview(line)[start : end if end >= 0 else len(line) - 1]
+        start = end + 1
+        if len(field) <= escaping.PIECE:
+            one = dataclasses.replace(spec, columns=((name, kind),))
+            found += next(iter(_rows(bytes(field) + b"\n", 1, [change], one)))
+            continue
+        try:
+            if kind.kind is Kind.BYTES and bytes(field[:3]) == rb"\\x":
+                found.append(binascii.unhexlify(field[3:]))
+            else:
+                text = _unescaped(field)
+                found += change([text]) if change else [text]
+        except (ValueError, OverflowError) as e:
+            raise errors.DataRejected(str(e), column=name, table=str(spec.table)) from e
+    return found
+
+
+def _unescaped(field: memoryview) -> str:
+    """Return the text of a field; undone piece by piece, as each escape costs more than its letter meanwhile."""
+    if _BYTES_BY_NUMBER.search(field):
+        return rowtext.unescape(str(field, "utf-8"))
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    parts: list[str] = []
+    rest = ""
+    for at in range(0, len(field), escaping.PIECE):
+        text = rest + decoder.decode(field[at : at + escaping.PIECE])
+        opened = (len(text) - len(text.rstrip("\\"))) % 2
+        rest = text[len(text) - opened :]
+        parts.append(rowtext.unescape(text[: len(text) - opened]))
+    parts.append(decoder.decode(b"", final=True))
+    return "".join((*parts, rowtext.unescape(rest)))
 
 
 def _rows(piece: bytes, width: int, convert: Sequence[Convert | None], spec: base.LoadSpec) -> Iterable[Any]:

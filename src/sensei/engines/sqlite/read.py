@@ -12,7 +12,8 @@ import apsw
 
 from sensei import catalog, errors
 from sensei.catalog import rowtext
-from sensei.engines import base, seeing
+from sensei.catalog.types import Kind
+from sensei.engines import base, escaping, seeing
 from sensei.engines.sqlite import names
 from sensei.engines.sqlite.render import FIELD, Renderer
 from sensei.engines.sqlite.session import SqliteSession, translate
@@ -24,7 +25,6 @@ VALUES_BYTES = 4_000_000
 _FIELD = FIELD.encode()
 _ROW = b"\x1e"
 _TO_COPY = bytes.maketrans(_FIELD + _ROW, b"\t\n")
-_ESCAPES = tuple((c.encode(), rowtext.escape(c).encode()) for c in "\\\t\n\r\b\v\f")
 
 
 def own(session: base.Session) -> SqliteSession:
@@ -176,11 +176,13 @@ class _Reading:
                 db.limit(apsw.SQLITE_LIMIT_LENGTH, min(limit, 8 * BLOCK_BYTES))
                 (found,) = db.execute(sql, (*params, rows)).fetchall()
             except apsw.TooBigError:
+                if rows > 1:
+                    rows = max(1, rows // 8)
+                    continue
                 db.limit(apsw.SQLITE_LIMIT_LENGTH, limit)
-                sql = f"SELECT max(k) FROM (SELECT {rowid} AS k{tail} LIMIT ?)"
-                (found,) = db.execute(sql, (*params, rows)).fetchall()
-                yield from self.lines(dataclasses.replace(spec, upper=found))
-                spec, rows = dataclasses.replace(spec, lower=found), max(1, rows // 8)
+                (found,) = db.execute(f"SELECT {rowid}{tail} LIMIT 1", params).fetchall()
+                yield from self._large(dataclasses.replace(spec, upper=found))
+                spec = dataclasses.replace(spec, lower=found)
                 continue
             finally:
                 db.limit(apsw.SQLITE_LIMIT_LENGTH, limit)
@@ -198,6 +200,29 @@ class _Reading:
             spec = dataclasses.replace(spec, lower=(last,))
             rows = max(1, min(BLOCK_BYTES * count // len(text), 2 * rows))
 
+    def _large(self, spec: base.ReadSpec) -> Iterator[bytes]:
+        """Yield the one row of a range, field by field; the hex of bytes is nowhere made as a whole."""
+        tail, params = range_sql(self.session, spec)
+
+        def one(sql: str) -> Any:
+            return next(iter(self.session.db.execute(f"SELECT {sql}{tail}", tuple(params))))
+
+        for at, (column, sql) in enumerate(zip(spec.columns, self.columns, strict=True)):
+            if at:
+                yield b"\t"
+            x = names.quote(column.name)
+            kind, size = one(f"typeof({x}), octet_length({x})")
+            if column.type.kind is Kind.BYTES and kind == "blob" and size > escaping.PIECE:
+                yield from escaping.hexed(one(x)[0])
+                continue
+            value = one(self._bytes(sql))[0]
+            text = None if value is None else _encoded(value)
+            if text is None or len(text) <= escaping.PIECE:
+                yield _escape(text, self.null)
+            else:
+                yield from escaping.pieces(text)
+        yield b"\n"
+
     def lines(self, spec: base.ReadSpec) -> Iterator[bytes]:
         """Yield the rows fetched one by one."""
         tail, params = range_sql(self.session, spec)
@@ -207,21 +232,50 @@ class _Reading:
             line = _encoded(text)
             lines.append(line)
             size += len(line)
-            if size > BLOCK_BYTES:
-                block = self._joined(lines)
-                if block is None:
+            if size <= BLOCK_BYTES:
+                continue
+            large = lines.pop() if len(line) > escaping.LARGE else None
+            block = self._joined(lines) if lines else b""
+            if block is None:
+                yield from self._fields(spec, done)
+                return
+            done += len(lines)
+            lines.clear()
+            size = 0
+            yield block
+            if large is not None:
+                if not self._is_plain(large):
                     yield from self._fields(spec, done)
                     return
-                done += len(lines)
-                lines.clear()
-                size = 0
-                yield block
+                del text, line
+                yield from self._apart(large)
+                done += 1
         if lines:
             block = self._joined(lines)
             if block is None:
                 yield from self._fields(spec, done)
             else:
                 yield block
+
+    def _is_plain(self, line: bytes) -> bool:
+        """Tell whether the separators in a line are all ours."""
+        return line.count(_FIELD) == len(self.columns) - 1 and _ROW not in line
+
+    def _apart(self, line: bytes) -> Iterator[bytes]:
+        """Yield a line in pieces: whatever is done to it as a whole costs its size once more."""
+        start = 0
+        for at in range(len(self.columns)):
+            if at:
+                yield b"\t"
+            end = line.find(_FIELD, start)
+            end = len(line) if end < 0 else end
+            field = memoryview(line)[start:end]
+            if len(field) > escaping.PIECE:
+                yield from escaping.pieces(field)
+            else:
+                yield _escape(bytes(field), self.null)
+            start = end + 1
+        yield b"\n"
 
     def _joined(self, lines: list[bytes]) -> bytes | None:
         return _escaped(_ROW.join(lines) + _ROW, len(lines), len(self.columns), self.null)
@@ -255,10 +309,7 @@ def _encoded(value: Any) -> bytes:
 
 def _escaped(joined: bytes, rows: int, columns: int, null: bytes) -> bytes | None:
     """Turn rows into COPY text, or None where a separator of ours is also in the data."""
-    for special, escape in _ESCAPES:
-        if special in joined:
-            joined = joined.replace(special, escape)
-    block = joined.translate(_TO_COPY)
+    block = escaping.escape(joined).translate(_TO_COPY)
     # Separators in the data can only add to those that are ours.
     if len(block) - len(block.translate(None, b"\t\n")) != rows * columns:
         return None
@@ -268,9 +319,7 @@ def _escaped(joined: bytes, rows: int, columns: int, null: bytes) -> bytes | Non
 def _escape(value: bytes | None, null: bytes) -> bytes:
     if value is None or value == null:
         return b"\\N"
-    for special, escape in _ESCAPES:
-        if special in value:
-            value = value.replace(special, escape)
+    value = escaping.escape(value)
     if value.startswith(rowtext.MISFIT.encode()) and value.endswith(_FIELD):
         return value.removesuffix(_FIELD) + b"\t"
     return value
