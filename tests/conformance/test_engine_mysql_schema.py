@@ -15,7 +15,7 @@ from sensei.catalog import diff, types
 from sensei.catalog.types import Kind, LogicalType, Verdict
 from sensei.config import connections
 from sensei.engines import base
-from sensei.engines.mysql import typemap
+from sensei.engines.mysql import page, typemap
 
 ENGINE = engines.for_url("mysql://host/database")
 SOURCE, TARGET = base.Purpose.SOURCE, base.Purpose.TARGET
@@ -376,6 +376,51 @@ def test_a_row_that_is_too_wide_moves_its_longest_columns_out(mysql_db: servers.
     )  # fmt: skip
     for statement in ENGINE.ddl.create(shaped):
         connect(mysql_db).run(statement)
+
+
+@pytest.mark.parametrize(
+    ("natives", "nullable"),
+    [
+        (["bigint"], True), (["bigint"], False), (["decimal(65,30)"], True), (["decimal(18,2)", "double"], True),
+        (["datetime(6)", "bigint", "bigint"], True), (["varchar(10)"], True), (["varchar(63)", "date"], True),
+        (["char(30)"], False), (["binary(100)", "varbinary(255)"], True), (["longtext", "longblob"], True),
+        (["uuid", "inet6"], True), (["bit(64)", "bit(60)", "double"], True), (["varchar(70)", "decimal(65,0)"], True),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_a_row_fits_into_the_page_up_to_the_very_column_where_the_server_refuses_it(
+    mysql_db: servers.MysqlDatabase, connect: Any, natives: list[str], nullable: bool
+) -> None:
+    session = connect(mysql_db)
+
+    def table(count: int) -> catalog.Table:
+        columns = [catalog.Column("id", INT, "int", nullable=False)]
+        columns += [
+            catalog.Column(f"c{n}", TEXT, natives[n % len(natives)], nullable=nullable) for n in range(1, count)
+        ]
+        return catalog.Table(
+            catalog.TableName(mysql_db.name, f"t{count}"), tuple(columns), primary=catalog.Key("", ("id",))
+        )
+
+    def fits(count: int) -> bool:
+        made = table(count)
+        natives = {c.name: c.native for c in made.columns}
+        return not page.hinders(made, natives, dict.fromkeys(natives, 4))
+
+    most = next(n for n in range(1, 1018) if not fits(n + 1))
+    session.run(ENGINE.ddl.create(table(most))[0])
+    with pytest.raises(errors.SenseiError, match="Row size too large"):
+        session.run(ENGINE.ddl.create(table(most + 1))[0])
+
+
+def test_short_texts_that_are_too_many_for_a_page_move_out_of_it_and_numbers_are_refused() -> None:
+    shorts = {f"c{n}": LogicalType(Kind.TEXT, length=50) for n in range(60)}
+    fit = ENGINE.ddl.fit(_mapped("t", shorts, primary=catalog.Key("", ("c7",))), {})
+    assert fit.hinders == "" and "c7" not in fit.types and "page of InnoDB" in next(iter(fit.types.values())).reason
+    assert 0 < len(fit.types) < 59, "no more than has to"
+    fit = ENGINE.ddl.fit(_mapped("t", {f"c{n}": LONG for n in range(1017)}), {})
+    assert "1,017 columns take up to 8,2" in fit.hinders
+    assert "1,017 at most" in ENGINE.ddl.fit(_mapped("t", {f"c{n}": INT for n in range(1018)}), {}).hinders
 
 
 def test_foreign_keys_get_equal_types_or_are_refused_by_name() -> None:

@@ -20,3 +20,19 @@ def test_sixteen_hundred_columns_go_from_sqlite_to_postgresql(sensei: fix_sensei
     move.start()
     assert reader.compare_tables(source, "wide", target, "wide") == []
     assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+
+
+def test_a_table_that_no_page_of_mariadb_holds_is_refused_by_the_plan(
+    sensei: fix_sensei.Sensei, maker: ends.Maker
+) -> None:
+    source, target = maker("sqlite")(), maker("mysql")()
+    ends.run(source, f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {', '.join(f'c{n} BIGINT' for n in range(1, 1017))})")
+    ends.run(source, "CREATE TABLE small (id INTEGER PRIMARY KEY)")
+    move = {"connections": {"from": moves.url(source), "to": moves.url(target)}, "name": "wide"}
+    path = sensei.write("wide.yaml", {**move, "source": {"connection": "from"}, "target": {"connection": "to"}})
+    refused = sensei("migrations", "create", "--config", path, json=True, expect=None)
+    error = refused.data["error"]
+    assert (error["code"], refused.returncode) == ("refused", 3), refused
+    assert error["message"].startswith("wide can't be made on the target: its 1,017 columns take up to 8,")
+    assert "source.exclude_tables" in error["details"]["hint"] and error["details"]["tables"] == ["wide"]
+    assert ends.ask(target, "SHOW TABLES") == []

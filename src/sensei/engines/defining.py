@@ -21,6 +21,7 @@ class Fitted:
     #: Foreign keys, by name, that can't be declared, and why.
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  #: what else the operator should know, in words
+    hinders: str = ""  #: why the table can't be made at all, whatever is changed in it
 
 
 @dataclass(frozen=True)

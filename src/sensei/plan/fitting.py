@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sensei import catalog
+from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.plan import model
 
@@ -18,15 +18,17 @@ def fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
     """Let the target change what would not fit; a type that changes may change those that point to it."""
     if mapper.same:
         return tables
+    hinders: dict[str, str] = {}
     notes: dict[tuple[str, str], None] = {}
     for _ in range(len(tables) + 1):
         parents = {t.target.name: t.target for t in tables}
-        pairs = [_table(mapper, t, parents) for t in tables]
+        pairs = [_table(mapper, t, parents, hinders) for t in tables]
         notes |= {(t.id, note): None for t, told in pairs for note in told}
         changed = [t for t, _ in pairs]
         if changed == tables:
             break
         tables = changed
+    _refuse(hinders)
     for table_id, note in notes:
         mapper.risks.append(model.Risk("info", table_id, None, note))
     return tables
@@ -45,7 +47,7 @@ def to_own(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
             result.append(table)
             continue
         alone = dataclasses.replace(table.target, foreign_keys=keys, primary=None, uniques=(), indexes=())
-        fitted_, _ = _table(mapper, dataclasses.replace(table, target=alone), own)
+        fitted_, _ = _table(mapper, dataclasses.replace(table, target=alone), own, {})
         lost = {k.name for k in keys} - {k.name for k in fitted_.target.foreign_keys}
         whole = dataclasses.replace(
             table.target,
@@ -57,10 +59,18 @@ def to_own(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
 
 
 def _table(
-    mapper: mapping.Mapper, plan: model.TablePlan, parents: Mapping[catalog.TableName, catalog.Table]
+    mapper: mapping.Mapper,
+    plan: model.TablePlan,
+    parents: Mapping[catalog.TableName, catalog.Table],
+    hinders: dict[str, str],
 ) -> tuple[model.TablePlan, tuple[str, ...]]:
-    """Return the table as its keys, indexes and rows fit the target, and what else is to be said of it."""
+    """Return the table as its keys, indexes and rows fit the target, and what else is to be said of it.
+
+    Why it can't be made, if so, is put into `hinders`.
+    """
     fit = mapper.target.ddl.fit(plan.target, parents)
+    if fit.hinders:
+        hinders[str(plan.source.name)] = fit.hinders
     if not (fit.types or fit.indexes or fit.refused):
         return plan, fit.notes
     for key in plan.target.foreign_keys:
@@ -86,3 +96,15 @@ def _table(
         foreign_keys=tuple(k for k in plan.target.foreign_keys if k.name not in fit.refused),
     )
     return dataclasses.replace(plan, columns=tuple(columns), target=target), fit.notes
+
+
+def _refuse(hinders: Mapping[str, str]) -> None:
+    if not hinders:
+        return
+    first = list(hinders.items())[:5]
+    raise errors.Refused(
+        "; ".join(f"{table} can't be made on the target: {why}" for table, why in first)
+        + (f"; and {len(hinders) - len(first)} more" if len(hinders) > len(first) else ""),
+        hint="give columns shorter types under tables: NAME: columns:, or leave the table out by source.exclude_tables",
+        tables=sorted(hinders),
+    )

@@ -1,4 +1,4 @@
-"""Makes a table fit: keys of at most 3,072 bytes, rows of at most 65,535, foreign keys between equal types."""
+"""Makes a table fit: keys of at most 3,072 bytes, rows of at most 65,535, foreign keys of one type."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from sensei import catalog
 from sensei.catalog import types
 from sensei.engines import defining
+from sensei.engines.mysql import page
 
 #: Bytes of the longest key, of the longest row beside texts and blobs, and of one character.
 KEY, ROW, CHARACTER = 3072, 65535, 4
@@ -55,8 +56,16 @@ def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]
             natives[column], types.Verdict.WIDENING, types.Verdict.EXACT,
             f"a row of MariaDB and MySQL holds {ROW} bytes, so the longest columns become {natives[column]}",
         )  # fmt: skip
+    for column in page.moving(table, natives, keyed, widths):
+        natives[column] = "longtext" if natives[column].startswith("varchar") else "longblob"
+        changed[column] = types.Mapped(
+            natives[column], types.Verdict.WIDENING, types.Verdict.EXACT,
+            f"a page of InnoDB holds {page.BYTES} bytes of a row, so short texts that are too many become"
+            f" {natives[column]}, which may lie outside of it",
+        )  # fmt: skip
     indexes = {i.name: cut for i in table.indexes if not i.unique and (cut := _cut(i, natives, widths)) != i}
-    return defining.Fitted(changed, indexes, refused, tuple(_notes(table, indexes, refused)))
+    notes = tuple(_notes(table, indexes, refused))
+    return defining.Fitted(changed, indexes, refused, notes, page.hinders(table, natives, widths))
 
 
 def _parse(native: str) -> tuple[str, int | None, bool]:

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from sensei import catalog
 from sensei.engines import defining
 
+#: Columns of a table.
+COLUMNS = 1600
+
 _SIZE = re.compile(r"\([^)]*\)")
 #: Types between which PostgreSQL has an operator for equality that an index can answer.
 _FAMILIES = (
@@ -32,7 +35,9 @@ def fit(table: catalog.Table, parents: Mapping[catalog.TableName, catalog.Table]
                     f"{own} is {mine} and points to {other}, which is {its}: PostgreSQL has no way to compare these"
                 )
                 break
-    return defining.Fitted(refused=refused)
+    count = len(table.columns)
+    hinders = f"it has {count:,} columns, and a table of PostgreSQL {COLUMNS:,} at most" if count > COLUMNS else ""
+    return defining.Fitted(refused=refused, hinders=hinders)
 
 
 def comparable(one: str, other: str) -> bool:
