@@ -32,6 +32,7 @@ def fill_sqlite(path: Path) -> None:
             CREATE TABLE orders (id INTEGER PRIMARY KEY, total NUMERIC(10,2), note TEXT DEFAULT ' none ',
                                  customer INTEGER NOT NULL REFERENCES customers (id));
             CREATE INDEX orders_customer ON orders (customer);
+            CREATE VIEW busy AS SELECT customer, count(*) AS orders FROM orders GROUP BY customer;
             """
         )
         born = [f"1970-01-{i % 28 + 1:02}" for i in range(ROWS)]
@@ -50,6 +51,7 @@ FILL_POSTGRES = f"""
     CREATE TABLE shop.orders (id integer PRIMARY KEY, total numeric(10,2), note text DEFAULT ' none ',
                               customer bigint NOT NULL);
     CREATE INDEX orders_customer ON shop.orders (customer);
+    CREATE VIEW shop.busy AS SELECT customer, count(*) AS orders FROM shop.orders GROUP BY customer;
     INSERT INTO shop.customers (name, born)
       SELECT 'c' || i || ' ', date '1970-01-01' + i FROM generate_series(1, {ROWS}) i;
     INSERT INTO shop.orders
@@ -68,6 +70,7 @@ FILL_MYSQL = f"""
     CREATE TABLE orders (id integer PRIMARY KEY, total numeric(10,2), note varchar(100) DEFAULT ' none ',
                          customer bigint NOT NULL, INDEX orders_customer (customer),
                          CONSTRAINT orders_customer_fkey FOREIGN KEY (customer) REFERENCES customers (id));
+    CREATE VIEW busy AS SELECT customer, count(*) AS orders FROM orders GROUP BY customer;
     INSERT INTO customers (name, born)
       SELECT concat('c', seq, ' '), date '1970-01-01' + INTERVAL seq DAY FROM seq_1_to_{ROWS};
     INSERT INTO orders

@@ -41,6 +41,7 @@ INSERT INTO customers (name, code) VALUES ('ann ', 'a'), ('bob', 'b'), ('çem', 
 SELECT setval('customers_id_seq', 7);
 INSERT INTO orders (customer, total) VALUES (1, 1.50), (1, 0), (3, 99999999.99);
 ALTER TABLE orders ADD CONSTRAINT orders_total_check CHECK (total > 0) NOT VALID;
+CREATE VIEW busy AS SELECT customer, count(*) AS orders FROM orders GROUP BY customer;
 """
 
 #: What a step's effect is seen by: (kind of step, what a snapshot of the target then has that it had not).
@@ -57,11 +58,13 @@ EFFECTS = {
         "foreign_key": "constraint shop.orders.orders_customer_fkey: new",
         "prime": "sequence shop.customers_id_seq: last_value: 1 -> 7",
         "prime_sequence": "sequence shop.alone: last_value: 5 -> 10",
+        "create_view": "view shop.busy: new",
     },
     "sqlite": {
         "create_table": "table orders: new",
         "copy": "rows orders: digest",
         "index": "index orders_customer: new",
+        "create_view": "view busy: new",
         "analyze": "table sqlite_stat1: new",
     },
     "mysql": {
@@ -71,6 +74,7 @@ EFFECTS = {
         "index": "index orders.orders_customer: new",
         "foreign_key": "constraint orders.orders_customer_fkey FOREIGN KEY: new",
         "prime": "table customers: auto_increment: '4' -> '8'",
+        "create_view": "view busy: new",
     },
 }
 #: Kinds whose effect no snapshot shows: they prove, or write only what is the server's own.

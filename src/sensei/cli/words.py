@@ -183,6 +183,12 @@ def outcome_text(migration: str, outcome: execute.Outcome) -> list[str]:
             f"{outcome.quarantined:,} rows could not be carried and are in quarantine:"
             f" sensei migrations status {migration} --detailed"
         )
+    if outcome.views_left:
+        lines.append(
+            f"{output.count(outcome.views_left, 'view')} did not answer there as on the source, and"
+            f" {'was' if outcome.views_left == 1 else 'were'} left behind: sensei migrations status {migration}"
+            " --detailed"
+        )
     lines.append(f"the way back stays open: sensei migrations rollback {migration} --full --verify")
     return lines
 
@@ -271,6 +277,9 @@ def status_text(found: dict[str, Any]) -> list[str]:
         lines.append(f"  {row['table']} {row['key']}: {row['reason']}")
     if found.get("quarantine", {}).get("note"):
         lines.append(f"  {found['quarantine']['note']}")
+    if found.get("views"):
+        rows_of_views = [(v["view"], v["state"], v["says"]) for v in found["views"]]
+        lines += ["", *output.table(rows_of_views, ("view", "state", "compared"))]
     if found.get("steps"):
         lines += ["", "steps:"]
         lines += output.table(

@@ -13,7 +13,7 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import append, choosing, constraints, existing, fitting, mapping, model, transformations
+from sensei.plan import append, choosing, constraints, existing, fitting, mapping, model, transformations, views
 
 #: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
 #: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
@@ -25,8 +25,8 @@ _Table = catalog.Table  # within Found, `catalog` is a field
 _CATALOG = pydantic.TypeAdapter(tuple[catalog.Table, ...])
 
 _NOT_CARRIED = {
-    "view": "views are not carried over yet",
-    "materialized view": "materialized views are not carried over yet",
+    "view": "not carried over",
+    "materialized view": "materialized views are not carried over",
     "trigger": "triggers are not carried over: they would fire on the copy",
     "large objects": "large objects are not carried over: a column that holds their numbers would point at nothing",
     "unlogged table": "arrives as a logged table",
@@ -134,7 +134,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     left = [*mapper.left, *_others(source.catalog)]
     schemas = sorted({t.target.name.schema for t in tables} | {s.name.schema for s, _ in sequences})
     missing = [s for s in schemas if s and s not in target.catalog.schemas]
-    return model.Plan(
+    made = model.Plan(
         name=config.name,
         source_engine=source.engine.name,
         target_engine=target.engine.name,
@@ -163,6 +163,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         held=holding.held,
         hanging=holding.hanging,
     )
+    return views.add(made, mapper, source.catalog, target.catalog, target.amends)
 
 
 def target_schemas(config: configuration.MigrationConfig, found: base.Catalog) -> tuple[str, ...]:

@@ -46,6 +46,9 @@ def items(plan: model.Plan) -> list[Item]:
         for name, origin in plan.sequence_sources.items()
     ]
     found += [Item("sequence", name, Fate.CHANGED, reason) for name, reason in plan.numbering.items()]
+    same = plan.source_engine == plan.target_engine
+    kept = "translated, and kept where both sides answer the same"
+    found += [Item("view", v.origin, *((Fate.MIGRATED,) if same else (Fate.CHANGED, kept))) for v in plan.views]
     known = {(i.kind, i.object) for i in found}
     found += [Item(n.kind, n.object, Fate.LEFT, n.reason) for n in plan.not_migrated if (n.kind, n.object) not in known]
     return found

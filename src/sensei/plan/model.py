@@ -127,6 +127,18 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class ViewPlan:
+    """A view of the source as it is made on the target."""
+
+    origin: str  #: as the inventory of the source names it
+    source: catalog.TableName
+    target: catalog.TableName
+    sql: str  #: its query in the target's dialect
+    columns: tuple[str, ...]  #: names of its columns; empty: as the query gives them
+    tables: tuple[str, ...]  #: ids of the migrated tables that it reads
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that start, resume and rollback need; a function of config and both catalogs."""
 
@@ -152,6 +164,15 @@ class Plan:
     hanging: tuple[keeping.Hanging, ...] = ()  #: what hangs on them from outside
     #: Sequences of the source that no step creates -> what numbers their column on the target.
     numbering: dict[str, str] = field(default_factory=dict)
+    views: tuple[ViewPlan, ...] = ()
+
+    def view(self, name: str) -> ViewPlan:
+        """Return the view of that name on the target, `schema.name`; raises KeyError."""
+        return self._views[name]
+
+    @functools.cached_property
+    def _views(self) -> dict[str, ViewPlan]:
+        return {str(v.target): v for v in self.views}
 
     def table(self, table_id: str) -> TablePlan:
         """Return the table of that id; raises KeyError."""

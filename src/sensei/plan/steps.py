@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sensei import catalog, crashpoints, errors
 from sensei.engines import base
-from sensei.plan import model, steps_alone, steps_append, steps_build, steps_existing
+from sensei.plan import model, steps_alone, steps_append, steps_build, steps_existing, views
 from sensei.plan.steps_context import Context, Facts
 from sensei.work import sides
 
@@ -68,14 +68,16 @@ def undo(
     if made is None:
         return []  # it goes with the object that another step made
     name = _object_name(plan, step)
-    if evidence is not None and made != "schema":
+    if evidence is not None and made not in NEVER_KEPT:
         aside = engine.undo.set_aside(migration, step.id, made, name, evidence)
         return steps_existing.while_held(plan, engine, migration, made, name, aside)
     return engine.undo.drop(migration, step.id, made, name)
 
 
 #: Step kinds that make an object which rollback has to take away.
-_MADE = {"create_schema": "schema", "create_sequence": "sequence", "create_table": "table"}
+_MADE = {"create_schema": "schema", "create_sequence": "sequence", "create_table": "table", "create_view": "view"}
+#: What has no rows of its own, so that a rollback never sets it aside.
+NEVER_KEPT = ("schema", "view")
 
 
 def _object_name(plan: model.Plan, step: model.Step) -> catalog.TableName:
@@ -83,6 +85,8 @@ def _object_name(plan: model.Plan, step: model.Step) -> catalog.TableName:
         return catalog.TableName("", step.object)
     if step.kind == "create_sequence":
         return plan.sequence(step.object).name
+    if step.kind == "create_view":
+        return plan.view(step.object).target
     return plan.table(step.table or "").target.name
 
 
@@ -104,6 +108,8 @@ def _making(ctx: Context, step: model.Step) -> steps_alone.Making | None:
             statements = ddl.create_schema(step.object)
         case "create_sequence":
             statements = ddl.create(ctx.plan.sequence(step.object))
+        case "create_view":
+            statements = [views.statement(ctx.plan.view(step.object), ctx.target.engine)]
         case _:
             statements = ddl.create(ctx.plan.table(step.table or "").target)
     return steps_alone.Making(_MADE[step.kind], _object_name(ctx.plan, step), tuple(statements))
@@ -114,8 +120,12 @@ def _create(ctx: Context, step: model.Step) -> Facts:
     if making is None:
         raise errors.Fault(f"the step {step.id} makes nothing")
     steps_alone.refuse_there(ctx, making)
-    for statement in making.statements:
-        session.run(statement)
+    if making.kind == "view":
+        if refused := steps_alone.make_view(ctx, making):
+            return refused
+    else:
+        for statement in making.statements:
+            session.run(statement)
     facts = steps_alone.facts_of(ctx, making)
     ctx.book.record_object(session, step.id, making.kind, making.name, facts["identity"])
     return facts
@@ -131,6 +141,7 @@ _ACTS: Mapping[str, Act] = {
     "create_schema": _create,
     "create_sequence": _create,
     "create_table": _create,
+    "create_view": _create,
     "primary_key": steps_build.build,
     "unique": steps_build.build,
     "index": steps_build.build,

@@ -67,7 +67,7 @@ def do(
             crashpoints.reach(f"step:{step.kind}:acted")
             with base.transaction(target):
                 ctx.book.hold_epoch(target, ctx.epoch)
-                if making is not None:
+                if making is not None and "identity" in facts:
                     ctx.book.record_object(target, step.id, making.kind, making.name, facts["identity"])
                 elif step.table is not None:
                     record_again(ctx.plan, engine, target, ctx.book, step.table)
@@ -125,12 +125,37 @@ def _make(ctx: Context, step: model.Step, making: Making) -> Facts:
     """Make the object, or adopt the one that this step made before it was cut off."""
     session = ctx.target_session
     if ctx.target.engine.introspect.object_identity(session, making.kind, making.name) is None:
+        if making.kind == "view":
+            if refused := make_view(ctx, making):
+                return refused
+            crashpoints.reach(f"step:{step.kind}:statement")
+            return facts_of(ctx, making)
         for statement in making.statements:
             session.run(statement)
             crashpoints.reach(f"step:{step.kind}:statement")
     elif not as_made(ctx.plan, ctx.target.engine, session, step, making.kind, making.name):
         raise _not_ours(ctx, making)
     return facts_of(ctx, making)
+
+
+def make_view(ctx: Context, making: Making) -> Facts:
+    """Make a view; returns why the server does not take it, which is no reason to stop, or nothing."""
+    session, together = ctx.target_session, ctx.target.engine.capabilities.transactional_ddl
+    if together:
+        session.run("SAVEPOINT sensei_view")
+    try:
+        for statement in making.statements:
+            session.run(statement)
+    except (errors.ServerFailed, errors.MissingPrivilege) as problem:
+        if problem.retryable or problem.outcome_unknown:
+            raise
+        if together:
+            session.run("ROLLBACK TO SAVEPOINT sensei_view")
+            session.run("RELEASE SAVEPOINT sensei_view")
+        return {"kind": making.kind, "left": f"the target does not take it: {problem.message}"}
+    if together:
+        session.run("RELEASE SAVEPOINT sensei_view")
+    return {}
 
 
 def as_made(
@@ -142,7 +167,7 @@ def as_made(
     name: catalog.TableName,
 ) -> bool:
     """Tell whether what is there looks as its step makes it: a table of the planned columns, and empty."""
-    if kind == "sequence":
+    if kind in ("sequence", "view"):
         return True
     if kind == "schema":
         found = engine.introspect.catalog(session, [name.name or name.schema])

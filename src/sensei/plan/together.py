@@ -24,6 +24,7 @@ _ALIKE = {
     "foreign_key": "tie",
     "prime": "prime",
     "prime_sequence": "prime",
+    "create_view": "view",
 }
 
 

@@ -52,7 +52,7 @@ def stops_first(engine: base.Engine, due: list[base.Guarded]) -> list[base.Guard
 
 def kept(plan: model.Plan) -> list[catalog.TableName]:
     """Return the names of the tables and sequences that a rollback sets aside, as they were."""
-    return [name for _, kind, name in steps.objects(plan) if kind != "schema"] + [
+    return [name for _, kind, name in steps.objects(plan) if kind not in steps.NEVER_KEPT] + [
         t.target.name for t in plan.tables if t.append is not None
     ]
 
@@ -299,6 +299,14 @@ def refuse_dependents(
     identities = [identity for _, kind, name, identity in book.objects(session) if kind == "table" and name in asked]
     identities += [h.identity for h in plan.held if h.kind == "table"]
     bound = {h.words for h in plan.hanging}
+    going = {t.id for t in tables}
+    for _, kind, name, identity in book.objects(session):
+        # The migration's own views go before their tables; what somebody built on them would break.
+        if kind == "view" and side.engine.introspect.object_identity(session, kind, name) == identity:
+            bound |= {f"view {name}", f"view {side.engine.ddl.qualified(name)}", f"view {name.name}"}
+            identities += [identity] if identity.isdigit() else []
+            if going.intersection(plan.view(str(name)).tables):
+                names.append(name)
     hanging = (
         [w for w in side.engine.introspect.dependents(session, names, identities) if w not in bound] if names else []
     )

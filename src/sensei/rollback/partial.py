@@ -72,6 +72,7 @@ def _drawers(plan: model.Plan) -> dict[str, list[tuple[str, str]]]:
 def own_steps(plan: model.Plan, tables: Collection[str]) -> list[model.Step]:
     """Return the steps that belong to these tables, and to the sequences that go with them, in the plan's order."""
     ids = {t.target.name: t.id for t in plan.tables}
+    tables = frozenset(tables)
     theirs = {str(s.name) for s in plan.sequences if s.owner is not None and ids.get(s.owner[0]) in tables}
     bound = set(_hanging(plan, tables))
 
@@ -81,6 +82,8 @@ def own_steps(plan: model.Plan, tables: Collection[str]) -> list[model.Step]:
         if step.kind == "set_aside_existing" and step.table is None:
             held = plan.held[int(step.detail["held"])]
             return held.kind == "sequence" and str(held.name) in theirs
+        if step.kind == "create_view":
+            return not tables.isdisjoint(plan.view(step.object).tables)
         return step.table in tables or (step.kind == "create_sequence" and step.object in theirs)
 
     return [s for s in plan.steps if own(s)]
@@ -130,7 +133,9 @@ def statements(
 def kept(plan: model.Plan, tables: Collection[str]) -> list[tuple[str, catalog.TableName]]:
     """Return (kind, name) of the tables and sequences that are set aside, as they were called."""
     own = {s.id for s in own_steps(plan, tables)}
-    found = [(kind, name) for step, kind, name in steps.objects(plan) if step.id in own and kind != "schema"]
+    found = [
+        (kind, name) for step, kind, name in steps.objects(plan) if step.id in own and kind not in steps.NEVER_KEPT
+    ]
     return found + [(steps_append.ROWS, t.target.name) for t in plan.tables if t.append and t.id in tables]
 
 

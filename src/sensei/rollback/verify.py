@@ -71,6 +71,7 @@ class Staying:
     schemas: frozenset[str]
     #: Where tables of the target's own are still away, or have rows of others: those of them that are back.
     home: frozenset[catalog.TableName] | None = None
+    views: frozenset[catalog.TableName] = frozenset()
 
     @classmethod
     def of(cls, plan: model.Plan, book: ledger.Ledger, ends: Ends) -> Staying:
@@ -84,7 +85,8 @@ class Staying:
         own = {h.name: h.name in names(h.kind) for h in plan.held}
         own |= {t.target.name: f"merge:{t.id}" in there for t in plan.tables if t.append is not None}
         home = frozenset(name for name, away in own.items() if not away) if any(own.values()) else None
-        return cls(names("table"), names("sequence"), frozenset(n.name or n.schema for n in names("schema")), home)
+        schemas = frozenset(n.name or n.schema for n in names("schema"))
+        return cls(names("table"), names("sequence"), schemas, home, names("view"))
 
     def concerns(self, difference: diff.Difference) -> bool:
         """Tell whether a difference counts: while some of the target's own tables are away, only that of one at home.
@@ -96,12 +98,18 @@ class Staying:
         of_one = any(re.search(rf"(?<![\w.]){re.escape(str(n))}(?!\w)", difference.about) for n in self.home)
         return of_one and difference.kind != "foreign key"
 
+    def _stays(self, view: str) -> bool:
+        """Tell whether a view is one that stays, by its name as an inventory writes it."""
+        plain = view.replace('"', "")
+        return any(str(name) in (view, plain) or name.name == view for name in self.views)
+
     def out_of(self, found: base.Catalog) -> base.Catalog:
         """Return the catalog without it, and without what goes with its tables."""
         return dataclasses.replace(
             found,
             schemas=tuple(s for s in found.schemas if s not in self.schemas),
             tables=tuple(t for t in found.tables if t.name not in self.tables),
+            others=tuple(o for o in found.others if o.kind != "view" or not self._stays(o.name)),
             sequences=tuple(
                 s
                 for s in found.sequences

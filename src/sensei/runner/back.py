@@ -149,7 +149,7 @@ def _journal(desk: desks.Desk, loaded: desks.Loaded, made: set[catalog.TableName
             undone[step.id] = {"object": str(name or step.object)}
         if name is None:
             continue
-        if keep and kind != "schema" and name in made and (str(name), place) not in known:
+        if keep and kind not in steps.NEVER_KEPT and name in made and (str(name), place) not in known:
             kept.append(taken.entry(loaded, kind, str(name), place))
     taken.enter(loaded, undone, kept)
 

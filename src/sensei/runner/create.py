@@ -14,9 +14,9 @@ from sensei import catalog, config, errors, plan
 from sensei.config import connections, home
 from sensei.config import migration as configuration
 from sensei.engines import base, keeping, ledger, merging
-from sensei.plan import append, existing, model, transformations
+from sensei.plan import append, existing, model, scoping, transformations
 from sensei.runner import desk as desks
-from sensei.runner import left, pairs, probing, rehearsal, scanning, script, verdicts, world
+from sensei.runner import left, probing, rehearsal, scanning, script, verdicts, world
 from sensei.validation import preflight
 from sensei.work import sides
 
@@ -33,7 +33,7 @@ def create(desk: desks.Desk, path: Path, environment: str | None, yes: bool) -> 
     source = desk.side(base.Purpose.SOURCE, asked.source.connection, named)
     target = desk.side(base.Purpose.TARGET, asked.target.connection, named)
     made = look(desk, asked, source, target)
-    for problem in preflight.problems(pairs.plan(made), asked.validation, path.parent, verdicts.places(str(path))):
+    for problem in preflight.problems(scoping.of(made), asked.validation, path.parent, verdicts.places(str(path))):
         desk.screen.say(f"note: {problem}")
     middle = f"{environment}_" if environment else ""
     migration = f"mig_{middle}{secrets.token_hex(4)}"

@@ -12,7 +12,7 @@ from typing import Any
 from sensei import errors, states
 from sensei.engines import ledger
 from sensei.plan import model, steps, steps_append, steps_context, together
-from sensei.runner import amend, hold, progress, proof, script, settle, validate, verdicts, world
+from sensei.runner import amend, hold, progress, proof, script, settle, validate, verdicts, viewing, world
 from sensei.runner import desk as desks
 from sensei.states import State, StepState
 from sensei.transfer import tables as transfer
@@ -29,6 +29,7 @@ class Outcome:
     seconds: float
     reason: str = ""
     validation: validate.Done | None = None  #: where one was carried out at the end
+    views_left: int = 0  #: views that were made and did not answer as on the source
 
 
 def start(desk: desks.Desk, migration: str) -> Outcome:
@@ -99,7 +100,8 @@ def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset
         done = _validate(desk, migration, held)
         status = State.COMPLETED if done is None else done.status
         seconds = time.monotonic() - began
-        return Outcome(status, run.report.rows, run.report.quarantined, seconds, _interrupted(done), done)
+        left = sum("left" in r.facts for s, r in desk.store.steps(run.id).items() if s.startswith("create_view:"))
+        return Outcome(status, run.report.rows, run.report.quarantined, seconds, _interrupted(done), done, left)
 
 
 def _validate(desk: desks.Desk, migration: str, held: hold.Hold) -> validate.Done | None:
@@ -199,6 +201,8 @@ class _Run:
                 self.look = proof.Look(self.loaded)
             if steps.is_target_step(step):
                 found = self._again(ctx, lambda b=batch: steps.do(ctx, b))  # type: ignore[misc]
+                if step.kind == "create_view":
+                    found = self._again(ctx, lambda f=found: viewing.proven(self.loaded, ctx, f, self.desk.screen.say))  # type: ignore[misc]
                 if any(facts.get("rows_turned_out") for facts in found.values()):
                     self._count_turned_out(ctx)
             elif step.kind == "fingerprint":

@@ -9,39 +9,7 @@ from sensei.catalog import types
 from sensei.engines import base, ledger, ledger_quarantine
 from sensei.plan import model as plans
 from sensei.runner import desk as desks
-from sensei.validation import model, scope
-
-
-def plan(made: plans.Plan) -> scope.Plan:
-    """Return what validation has to know of a plan."""
-    return scope.Plan(
-        tuple(
-            scope.Planned(
-                t.id,
-                t.source,
-                t.target,
-                _names(t),
-                frozenset(t.seen_as.computed()) if t.seen_as is not None else frozenset(),
-                t.seen_as.where if t.seen_as is not None else "",
-            )
-            for t in made.tables
-        ),
-        made.sequences,
-        made.sequence_sources,
-        made.schemas,
-        made.target_schemas,
-        made.source_engine == made.target_engine,
-        tuple((n.kind, n.object, n.reason) for n in made.not_migrated),
-    )
-
-
-def _names(table: plans.TablePlan) -> dict[str, str]:
-    """Return how each column of the source is called on the target; generated ones stand where they stood."""
-    names = {c.source: c.target for c in table.columns}
-    if table.append is None:
-        for source, target in zip(table.source.columns, table.target.columns, strict=True):
-            names.setdefault(source.name, target.name)
-    return names
+from sensei.validation import model
 
 
 def pairs(loaded: desks.Loaded, book: ledger.Ledger, session: base.Session) -> tuple[model.Pair, ...]:

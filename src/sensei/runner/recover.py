@@ -215,7 +215,7 @@ def _undone(desk: desks.Desk, loaded: desks.Loaded, target: sides.Side, session:
     for step, kind, name in reversed(objects):
         if step.id in journaled and journaled[step.id].state is not StepState.UNDONE:
             undone[step.id] = {"object": str(name)}
-        if kind == "schema" or (str(name), place) in known:
+        if kind in steps.NEVER_KEPT or (str(name), place) in known:
             continue
         aside = (
             catalog.TableName(place, name.name)

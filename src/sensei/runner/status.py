@@ -77,6 +77,7 @@ def status(desk: desks.Desk, migration: str, detailed: bool = False) -> dict[str
     document["validation"] = _validation(desk, row)
     if detailed:
         document["steps"] = _steps(desk, row)
+        document["views"] = _views(desk, row)
         document["quarantine"] = _quarantine(desk, row)
         document["journal"] = {"events": len(desk.store.events(row.id)), "problems": desk.store.verify(row.id)}
     return document
@@ -142,6 +143,25 @@ def _steps(desk: desks.Desk, row: rows.Migration) -> list[dict[str, Any]]:
                 "at": record.at.isoformat() if record else None,
             }
         )
+    return result
+
+
+def _views(desk: desks.Desk, row: rows.Migration) -> list[dict[str, str]]:
+    """Tell what became of each view of the plan: not yet, made, left, taken back; and what the comparison showed."""
+    journaled = desk.store.steps(row.id)
+    result = []
+    for view in row.plan["plan"].get("views", []):
+        name = view["target"]
+        target = f"{name['schema']}.{name['name']}" if name["schema"] else name["name"]
+        record = journaled.get(f"create_view:{target}")
+        facts = record.facts if record else {}
+        if record is not None and record.state is states.StepState.UNDONE:
+            state, says = "taken back", ""
+        elif "left" in facts:
+            state, says = "left", str(facts["left"])
+        else:
+            state, says = ("made", str(facts["says"])) if "says" in facts else ("not yet", "")
+        result.append({"view": view["origin"], "target": target, "state": state, "says": says})
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import time
@@ -15,7 +16,7 @@ from sensei import crashpoints, errors
 from sensei.config import home
 from sensei.engines import ledger
 from sensei.journal import events
-from sensei.plan import steps_context
+from sensei.plan import scoping, steps_context
 from sensei.runner import desk as desks
 from sensei.runner import hold, pairs, verdicts, world
 from sensei.states import State
@@ -72,7 +73,7 @@ def carry_out(desk: desks.Desk, loaded: desks.Loaded, held: hold.Hold, kind: str
         return Done(last.number, desk.store.migration(loaded.id).status, verdicts.document(loaded, last), 0.0)
     with contextlib.ExitStack() as stack:
         # No state moves before both sides are known to be there and to be those of the plan.
-        prepared = stack.enter_context(_prepared(loaded, held))
+        prepared = stack.enter_context(_prepared(desk, loaded, held))
         number = _begin(desk, loaded, known, kind, held, prepared[0])
         scoped = _scope(desk, loaded, held, number, *prepared[1:])
         try:
@@ -124,7 +125,7 @@ def keep(place: Path, document: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _prepared(
-    loaded: desks.Loaded, held: hold.Hold
+    desk: desks.Desk, loaded: desks.Loaded, held: hold.Hold
 ) -> Iterator[tuple[str, scope.Plan, tuple[model.Pair, ...], Any, Any]]:
     source, target = loaded.sides()
     name = f"sensei {loaded.id} validation"
@@ -137,9 +138,21 @@ def _prepared(
         found = pairs.pairs(loaded, book, writing)
         # Before anything is looked at: whoever writes from now on is seen when a certificate is asked for.
         mark = target.engine.rows.marker(writing)
-    plan, path = pairs.plan(loaded.plan), loaded.row.plan.get("path") or ""
+    plan, path = _plan(desk, loaded), loaded.row.plan.get("path") or ""
     preflight.refuse(plan, loaded.config.validation, Path(path).parent if path else None, verdicts.places(path))
     yield mark, plan, found, source, target
+
+
+def _plan(desk: desks.Desk, loaded: desks.Loaded) -> scope.Plan:
+    """Return what validation has to know; a view that did not answer alike was left behind with a word, as planned."""
+    found = scoping.of(loaded.plan)
+    facts = {step: record.facts for step, record in desk.store.steps(loaded.id).items()}
+    left = tuple(
+        ("view", v.origin, str(reason))
+        for v in loaded.plan.views
+        if (reason := facts.get(f"create_view:{v.target}", {}).get("left"))
+    )
+    return dataclasses.replace(found, not_migrated=found.not_migrated + left)
 
 
 def _begin(

@@ -211,6 +211,14 @@ class _Rewriter:
             if not isinstance(parent, exp.Select | exp.Alias | exp.Count):
                 to = "NUMERIC" if self.side.dialect == "sqlite" else "DECIMAL(65, 30)"
                 return _put(tree, column, exp.Cast(this=column.copy(), to=exp.DataType.build(to, udt=True)))
+        elif (
+            own.type.kind in (types.Kind.DATE, types.Kind.TIMESTAMP)
+            and self.side.dialect == "postgres" != self.side.written
+            and isinstance(parent, exp.Substring | exp.Left | exp.DPipe)
+            and (parent.this is column or isinstance(parent, exp.DPipe))
+        ):
+            # Elsewhere a moment is taken for its text where one is wanted; here it has to be asked for.
+            return _put(tree, column, exp.Cast(this=column.copy(), to=exp.DataType.build("TEXT")))
         elif own.type.kind is types.Kind.BOOLEAN and self.side.dialect == "postgres":
             if isinstance(parent, exp.EQ | exp.NEQ | exp.In):
                 for one in [parent.args.get("expression"), parent.this, *parent.args.get("expressions", [])]:

@@ -88,16 +88,17 @@ class Introspect:
         return int(count), f"{first}:{second}"
 
     def object_identity(self, session: base.Session, kind: str, name: base.TableName) -> str | None:
-        """Return when a table or sequence was made, and its shape (see `queries.identity`); of a schema its name."""
+        """Return when a table or sequence was made, and its shape (see `queries.identity`); of a view what it says."""
         if kind == "schema":
             found = session.rows(
                 "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?", [name.name or name.schema]
             )
             return str(found[0][0]) if found else None
-        if kind not in ("table", "sequence"):
+        if kind not in ("table", "sequence", "view"):
             return None  # statistics and indexes go with their tables
         schema, table = names.literal(name.schema), names.literal(name.name)
-        identity = session.rows(f"SELECT {queries.identity(schema, table)}")[0][0]
+        how = queries.view_identity if kind == "view" else queries.identity
+        identity = session.rows(f"SELECT {how(schema, table)}")[0][0]
         return None if identity is None else str(identity)
 
     def dependents(self, session: base.Session, tables: Sequence[base.TableName], own: Sequence[str] = ()) -> list[str]:

@@ -119,6 +119,14 @@ def identity(schema: str, table: str) -> str:
     )
 
 
+def view_identity(schema: str, view: str) -> str:
+    """Write what identifies a view, NULL where there is none: what it says, and in whose name."""
+    return (
+        "(SELECT MD5(CONCAT_WS(CHAR(0), v.VIEW_DEFINITION, v.DEFINER, v.SECURITY_TYPE)) FROM information_schema.VIEWS v"
+        f" WHERE v.TABLE_SCHEMA = {schema} AND v.TABLE_NAME = {view})"
+    )
+
+
 # -- what hangs on tables
 
 #: Foreign keys into a database: its table, then database, table and name of the key

@@ -94,7 +94,8 @@ def _note(migration: str, step: str, kind: str, name: catalog.TableName) -> base
         there = f"EXISTS (SELECT 1 FROM information_schema.SCHEMATA x WHERE x.SCHEMA_NAME = {_lit(schema)})"
         identity, empty = _lit(""), ""
     else:
-        there, identity = _there(name), queries.identity(_lit(name.schema), _lit(name.name))
+        how = queries.view_identity if kind == "view" else queries.identity
+        there, identity = _there(name), how(_lit(name.schema), _lit(name.name))
         empty = f" WHERE NOT EXISTS (SELECT 1 FROM {naming.qualified(name)})" if kind == "table" else ""
     mine = f"migration = {_lit(migration)} AND step = {_lit(step)}"
     values = ", ".join(_lit(v) for v in (migration, step, kind, name.schema, name.name))
@@ -163,6 +164,14 @@ class Undo:
             )
             when = f"{recorded} AND {_empty_schema(schema)}"
             drop = base.Guarded(when, f"DROP DATABASE {naming.quote(schema)}", f"drop the empty database {schema}")
+            return [_note(migration, step, kind, name), drop]
+        if kind == "view":
+            now = queries.view_identity(_lit(name.schema), _lit(name.name))
+            when = (
+                f"EXISTS (SELECT 1 FROM {_OBJECTS} o WHERE o.migration = {_lit(migration)} AND o.step = {_lit(step)}"
+                f" AND {same('o.identity', now)})"
+            )
+            drop = base.Guarded(when, f"DROP VIEW {naming.qualified(name)}", f"drop view {name}")
             return [_note(migration, step, kind, name), drop]
         # What others hung on the table stops the undo before it begins; here it only keeps the table.
         held = f"COALESCE(FIND_IN_SET(HEX({_lit(str(name))}), {_HELD}), 0)"

@@ -15,7 +15,7 @@ from sensei.engines.postgres import ddl, inventory, queries, rows, session, type
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 _KINDS = {"r": "table", "p": "partitioned", "f": "foreign"}
 _IDENTITY = {"a": "always", "d": "by default"}
-_RELKINDS = {"table": "rpf", "sequence": "S"}
+_RELKINDS = {"table": "rpf", "sequence": "S", "view": "v"}
 
 
 class Introspect:
@@ -106,7 +106,7 @@ def _oids(session: base.Session, tables: Sequence[catalog.TableName]) -> dict[ca
     found = session.rows(
         "SELECT n.nspname, c.relname, c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN unnest(?::text[], ?::text[]) w(s, t) ON w.s = n.nspname AND w.t = c.relname"
-        " WHERE c.relkind IN ('r', 'p', 'f')",
+        " WHERE c.relkind IN ('r', 'p', 'f', 'v')",
         [[t.schema for t in tables], [t.name for t in tables]],
     )
     return {catalog.TableName(str(s), str(t)): int(oid) for s, t, oid in found}

@@ -14,7 +14,7 @@ _LEDGER = '"sensei_"'
 #: Statements in one transaction. Each table that is dropped takes some ten to thirty locks, which are kept to the end
 #: of the transaction, and by default all sessions of a server share 6,400.
 TOGETHER = 200
-_KINDS = {"table": "'r', 'p', 'f'", "sequence": "'S'"}
+_KINDS = {"table": "'r', 'p', 'f'", "sequence": "'S'", "view": "'v'"}
 
 
 def _lit(text: str) -> str:
@@ -56,7 +56,7 @@ def _ours(migration: str, step: str, kind: str, name: catalog.TableName) -> str:
 
 
 def _word(kind: str) -> str:
-    return "SEQUENCE" if kind == "sequence" else "TABLE"
+    return {"sequence": "SEQUENCE", "view": "VIEW"}.get(kind, "TABLE")
 
 
 class Undo:

@@ -140,11 +140,11 @@ class Introspect:
         return contents.content(session, table)
 
     def object_identity(self, session: base.Session, kind: str, name: TableName) -> str | None:
-        """Return a table's or an index's stored definition; of statistics, the tables that hold them."""
+        """Return the stored definition of a table, an index or a view; of statistics, the tables that hold them."""
         if kind == "statistics":
             tables = session.rows("SELECT name FROM main.sqlite_schema WHERE name LIKE 'sqlite\\_stat%' ESCAPE '\\'")
             return " ".join(sorted(str(n) for (n,) in tables)) or None
-        if kind not in ("table", "index"):
+        if kind not in ("table", "index", "view"):
             return None
         found = session.rows(
             "SELECT sql FROM main.sqlite_schema WHERE type = ? AND name = ? COLLATE NOCASE", [kind, name.name]

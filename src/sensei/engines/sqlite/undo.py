@@ -46,8 +46,8 @@ class Undo:
         ]
 
     def drop(self, migration: str, step: str, kind: str, name: catalog.TableName) -> list[base.Guarded]:
-        """Drop a table or an index that this step created."""
-        if kind not in ("table", "index"):
+        """Drop a table, an index or a view that this step created."""
+        if kind not in ("table", "index", "view"):
             return []
         return [
             base.Guarded(

@@ -1,0 +1,142 @@
+"""Views come along where both sides answer the same, and are listed with the reason where they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import ends
+import fix_sensei
+import moves
+
+#: Each engine as a target that is done, taken back, done again and taken back again.
+_TWICE = [("sqlite", "postgres"), ("postgres", "mysql"), ("mysql", "sqlite")]
+PAIRS = [(s, t) for s in ends.ENGINES for t in ends.ENGINES]
+
+_TABLES = """
+CREATE TABLE customers (id INTEGER PRIMARY KEY, name {text} NOT NULL, limit_of INTEGER NOT NULL);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, customer INTEGER NOT NULL, total INTEGER NOT NULL,
+  weight DOUBLE PRECISION NOT NULL);
+INSERT INTO customers VALUES (1, 'Ann', 7), (2, 'bob', 9), (3, 'Zoé', 0);
+INSERT INTO orders VALUES (1, 1, 10, 1.5), (2, 1, 5, 2.5), (3, 2, 1, 0.25);
+CREATE VIEW rich AS SELECT id, name FROM customers WHERE limit_of > 5 AND name <> 'bob';
+CREATE VIEW totals AS SELECT c.id AS customer, c.name, count(o.id) AS orders, coalesce(sum(o.total), 0) AS total
+  FROM customers c LEFT JOIN orders o ON o.customer = c.id GROUP BY c.id, c.name;
+CREATE VIEW sizes AS SELECT id, CASE WHEN total >= 10 THEN 'large' ELSE 'small' END AS size FROM orders
+  WHERE customer IN (SELECT id FROM customers WHERE limit_of >= 7);
+CREATE VIEW unused AS SELECT id FROM orders WHERE total < 0;
+CREATE VIEW patterns AS SELECT id FROM customers WHERE name LIKE 'a%';
+CREATE VIEW today AS SELECT id, CURRENT_DATE AS day FROM customers;
+CREATE VIEW over_rich AS SELECT id FROM rich;
+"""
+
+
+def _made(maker: ends.Maker, engine: str, more: str = "") -> ends.End:
+    end = maker(engine)()
+    text = {"sqlite": "TEXT", "postgres": "text", "mysql": "varchar(50) COLLATE utf8mb4_nopad_bin"}[engine]
+    ends.run(end, _TABLES.format(text=text) + more)
+    return end
+
+
+def _planned(sensei: fix_sensei.Sensei, source: ends.End, target: ends.End, **more: Any) -> moves.Move:
+    schema = "public" if ends.engine(target) == "postgres" else None
+    return moves.plan_move(sensei, source, target, schema=schema, **more)
+
+
+def _views(end: ends.End) -> set[str]:
+    sql = {
+        "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'view'",
+        "postgres": "SELECT viewname FROM pg_views WHERE schemaname = 'public'",
+        "mysql": "SELECT TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA = database()",
+    }[ends.engine(end)]
+    return {str(name) for (name,) in ends.ask(end, sql)}
+
+
+def _rows(end: ends.End, view: str) -> list[tuple[Any, ...]]:
+    return sorted(tuple(str(v) for v in row) for row in ends.ask(end, f"SELECT * FROM {view}"))
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_views_answer_the_same_there_and_a_rollback_takes_them_back(
+    source: str, target: str, sensei: fix_sensei.Sensei, maker: ends.Maker
+) -> None:
+    here, there = _made(maker, source), maker(target)()
+    move = _planned(sensei, here, there)
+    carried = {"rich", "totals", "sizes", "unused"} | ({"patterns"} if source == target else set())
+    left = {name.rpartition(".")[2]: reason for kind, name, reason in move.left() if kind == "view"}
+    assert carried | set(left) == {"rich", "totals", "sizes", "unused", "patterns", "today", "over_rich"}
+    assert "asks for the time" in left["today"] and "reads rich" in left["over_rich"]
+    if source != target:
+        assert "pattern" in left["patterns"]
+    for turn in ("first", "again") if (source, target) in _TWICE else ("first",):
+        if turn == "again":
+            move = _planned(sensei, here, there, name=turn)
+        move.start()
+        assert _views(there) == carried
+        for view in carried:
+            assert _rows(there, view) == _rows(here, view), view
+        found = {v["view"].rpartition(".")[2]: v for v in move.status()["views"]}
+        assert {v["state"] for v in found.values()} == {"made"} and set(found) == carried
+        assert "no rows" in found["unused"]["says"] and found["totals"]["says"].startswith("3 rows, the same")
+        assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+        assert _views(there) == set()
+
+
+#: Source, target, a view whose words are taken there and mean something else, and what shows it.
+_OTHERWISE = [
+    ("postgres", "sqlite", "SELECT id, CAST(weight AS integer) AS w FROM orders", "answers differ"),
+    ("sqlite", "mysql", "SELECT id, CAST(weight AS INTEGER) AS w FROM orders", "answers differ"),
+    ("mysql", "sqlite", "SELECT id, CAST(weight AS signed) AS w FROM orders", "answers differ"),
+    ("sqlite", "postgres", "SELECT customer, id, sum(total) AS t FROM orders GROUP BY customer", "does not take it"),
+]
+
+
+@pytest.mark.parametrize(("source", "target", "query", "why"), _OTHERWISE)
+def test_a_view_that_would_answer_otherwise_is_taken_back_and_named_and_stops_nothing(
+    source: str, target: str, query: str, why: str, sensei: fix_sensei.Sensei, maker: ends.Maker
+) -> None:
+    here, there = _made(maker, source, f"CREATE VIEW other AS {query};"), maker(target)()
+    move = _planned(sensei, here, there)
+    assert "other" not in {name.rpartition(".")[2] for _, name, _ in move.left()}
+    started = move.start()
+    assert "1 view did not answer there as on the source, and was left behind" in started.stdout, started
+    assert "other" not in _views(there) and "rich" in _views(there)
+    (other,) = (v for v in move.status()["views"] if v["view"].endswith("other"))
+    assert other["state"] == "left" and why in other["says"], other
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+
+
+@pytest.mark.parametrize(("source", "target"), _TWICE)
+def test_views_go_and_come_with_the_tables_that_they_read(
+    source: str, target: str, sensei: fix_sensei.Sensei, maker: ends.Maker
+) -> None:
+    here, there = _made(maker, source), maker(target)()
+    move = _planned(sensei, here, there)
+    move.start()
+    sensei("migrations", "rollback", move.id, "--tables", "orders", "--keep-progress", "--yes")
+    assert _views(there) == {"rich"}
+    assert {v["state"] for v in move.status()["views"]} == {"made", "taken back"}
+    move.resume()
+    assert _views(there) == {"rich", "totals", "sizes", "unused"}
+    assert _rows(there, "totals") == _rows(here, "totals")
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+    assert _views(there) == set()
+
+
+@pytest.mark.parametrize(("source", "target"), _TWICE)
+def test_the_script_takes_views_back_and_what_others_built_on_one_stops_the_rollback_by_name(
+    source: str, target: str, sensei: fix_sensei.Sensei, maker: ends.Maker
+) -> None:
+    here, there = _made(maker, source), maker(target)()
+    move = _planned(sensei, here, there)
+    move.start()
+    ends.run(there, "CREATE VIEW theirs AS SELECT customer FROM totals")
+    refused = move.rollback(expect=3)
+    assert "theirs" in refused.data["error"]["message"] and "totals" not in refused.data["error"]["message"], refused
+    assert _views(there) == {"rich", "totals", "sizes", "unused", "theirs"}
+    ends.run(there, "DROP VIEW theirs")
+    ends.client(there, move.script())
+    assert _views(there) == set()
+    sensei("migrations", "recover", "target", expect=None)
+    assert move.verify()["rollback_verification"] == moves.LINES
