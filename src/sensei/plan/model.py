@@ -135,7 +135,8 @@ class ViewPlan:
     target: catalog.TableName
     sql: str  #: its query in the target's dialect
     columns: tuple[str, ...]  #: names of its columns; empty: as the query gives them
-    tables: tuple[str, ...]  #: ids of the migrated tables that it reads
+    tables: tuple[str, ...]  #: ids of the migrated tables that it reads, itself or through other views
+    views: tuple[str, ...] = ()  #: names on the target of the views that it reads
 
 
 @dataclass(frozen=True)

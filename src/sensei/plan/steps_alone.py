@@ -146,7 +146,7 @@ def make_view(ctx: Context, making: Making) -> Facts:
     try:
         for statement in making.statements:
             session.run(statement)
-    except (errors.ServerFailed, errors.MissingPrivilege) as problem:
+    except (errors.ServerFailed, errors.MissingPrivilege, errors.UnknownName, errors.DataRejected) as problem:
         if problem.retryable or problem.outcome_unknown:
             raise
         if together:

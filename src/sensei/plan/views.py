@@ -42,16 +42,22 @@ def add(
     used = {(n.schema, mapper.names.fold(n.name)) for n in taken}
     found: list[model.ViewPlan] = []
     reasons: dict[str, str] = {}
-    for other in views:
-        try:
-            view = reader.read(other)
-            if (view.target.schema, mapper.names.fold(view.target.name)) in used:
-                raise errors.BadInput(f"the target has something of the name {view.target} already")
-        except errors.BadInput as problem:
-            reasons[other.name] = f"not carried over: {problem.message}"
-            continue
-        used.add((view.target.schema, mapper.names.fold(view.target.name)))
-        found.append(view)
+    waiting, before = list(views), -1
+    while waiting and len(waiting) != before:  # one that reads another comes after it, in a later round
+        before, again = len(waiting), []
+        for other in waiting:
+            try:
+                view = reader.read(other)
+                if (view.target.schema, mapper.names.fold(view.target.name)) in used:
+                    raise errors.BadInput(f"the target has something of the name {view.target} already")
+            except errors.BadInput as problem:
+                reasons[other.name] = f"not carried over: {problem.message}"
+                again.append(other)
+                continue
+            used.add((view.target.schema, mapper.names.fold(view.target.name)))
+            found.append(view)
+            reader.know(view)
+        waiting = again
     names = {v.origin for v in found}
     return dataclasses.replace(
         made,
@@ -95,6 +101,21 @@ class _Reader:
         self.made, self.mapper, self.written, self.dialect = made, mapper, written, dialect
         self.scope = scoping.of(made)
         self.plans = {t.id: t for t in made.tables}
+        self.views: dict[str, model.ViewPlan] = {}
+
+    def know(self, view: model.ViewPlan) -> None:
+        """Let other views read this one."""
+        if not view.columns:
+            return  # what they are is told by its tables alone
+
+        def table(name: catalog.TableName) -> catalog.Table:
+            kind = types.LogicalType(types.Kind.ANY)
+            return catalog.Table(name, tuple(catalog.Column(c, kind, "") for c in view.columns))
+
+        id = f"view {view.origin}"
+        planned = scope.Planned(id, table(view.source), table(view.target), {c: c for c in view.columns})
+        self.scope = dataclasses.replace(self.scope, tables=(*self.scope.tables, planned))
+        self.views[id] = view
 
     def read(self, other: catalog.Other) -> model.ViewPlan:
         """Return a view as it is to be made; raises BadInput with the reason where it can't."""
@@ -107,10 +128,15 @@ class _Reader:
         tree, listed = self._parse(other.definition)
         tables = self._tables(tree)
         if not self.mapper.same:
-            _refuse_what_differs(tree, [self.plans[t.id] for t in tables.values()])
+            _refuse_what_differs(tree, [self.plans[t.id] for t in tables.values() if t.id in self.plans])
         columns = listed or self._columns(tree, tables)
         sql = asked.sql(tree, asked.Side(self.scope, True, self.dialect, self.written))
-        return model.ViewPlan(other.name, name, target, sql, columns, tuple(sorted({t.id for t in tables.values()})))
+        ids = {t.id for t in tables.values()}
+        through = [self.views[i] for i in sorted(ids) if i in self.views]
+        own = {i for i in ids if i in self.plans}.union(*(v.tables for v in through))
+        return model.ViewPlan(
+            other.name, name, target, sql, columns, tuple(sorted(own)), tuple(str(v.target) for v in through)
+        )
 
     def _parse(self, definition: str) -> tuple[Any, tuple[str, ...]]:
         """Return the query's tree, and the names that CREATE VIEW gives to its columns."""
@@ -152,8 +178,10 @@ class _Reader:
                 continue
             planned = asked.planned_of(node, self.scope)
             if planned is None:
-                raise errors.BadInput(f"it reads {node.name or 'a function'}, which is no table that is migrated")
-            plan = self.plans[planned.id]
+                raise errors.BadInput(f"it reads {node.name or 'a function'}, which is not migrated")
+            plan = self.plans.get(planned.id)
+            if plan is None:
+                continue  # another view
             if plan.append is not None or planned.where or planned.computed:
                 raise errors.BadInput(f"it reads {planned.id}, of which the target has other rows or values")
         return asked.tables(tree, self.scope)

@@ -11,6 +11,7 @@ from sensei import errors, rollback
 from sensei.engines import asking, base
 from sensei.plan import model, steps, steps_context
 from sensei.runner import desk as desks
+from sensei.states import StepState
 from sensei.validation import answers
 from sensei.work import sides
 
@@ -31,16 +32,35 @@ def proven(
     with contextlib.ExitStack() as stack:
         ends = _open(loaded, ctx, stack)
         beside = stack.enter_context(ThreadPoolExecutor(1, "sensei-view"))
+        lost = _lost_before(loaded)
+        due = []
         for step_id, facts in made.items():
             view = loaded.plan.view(step_id.partition(":")[2])
             if "left" not in facts:
-                facts = facts | _compared(view, ctx, ends, beside)
-                if "left" in facts:
-                    _take_back(loaded, ctx, step_id, say)
+                without = [v for v in view.views if v in lost]
+                facts = facts | (
+                    {"left": f"it reads {', '.join(without)}, which is left behind"}
+                    if without
+                    else _compared(view, ctx, ends, beside)
+                )
+                due += [step_id] if "left" in facts else []
             if "left" in facts:
+                lost.add(str(view.target))
                 say(f"view {view.target} is left behind: {facts['left']}")
             found[step_id] = facts
+    for step_id in reversed(due):  # one that reads another goes first
+        _take_back(loaded, ctx, step_id, say)
     return found
+
+
+def _lost_before(loaded: desks.Loaded) -> set[str]:
+    """Return the views that were left behind by steps before these."""
+    journaled = loaded.desk.store.steps(loaded.id)
+    return {str(v.target) for v in loaded.plan.views if _is_left(journaled.get(f"create_view:{v.target}"))}
+
+
+def _is_left(record: Any) -> bool:
+    return record is not None and record.state is StepState.DONE and "left" in record.facts
 
 
 _End = tuple[sides.Side, base.Session, asking.Ask]
