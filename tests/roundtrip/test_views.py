@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import ends
 import fix_sensei
 import moves
+import servers
 
 #: Each engine as a target that is done, taken back, done again and taken back again.
 _TWICE = [("sqlite", "postgres"), ("postgres", "mysql"), ("mysql", "sqlite")]
@@ -148,3 +150,38 @@ def test_the_script_takes_views_back_and_what_others_built_on_one_stops_the_roll
     assert _views(there) == set()
     sensei("migrations", "recover", "target", expect=None)
     assert move.verify()["rollback_verification"] == moves.LINES
+
+
+def test_a_view_follows_a_table_that_is_configured_anew(sensei: fix_sensei.Sensei, maker: ends.Maker) -> None:
+    here, there = _made(maker, "sqlite"), maker("postgres")()
+    move = _planned(sensei, here, there)
+    move.start()
+    sensei("migrations", "rollback", move.id, "--tables", "orders", "--keep-progress", "--yes")
+    told = json.loads((sensei.folder / "move.yaml").read_text())
+    told["tables"] = {"orders": {"target": "purchases", "columns": {"total": {"target": "sum of it"}}}}
+    sensei("migrations", "resume", move.id, "--config", sensei.write("other.yaml", told))
+    assert _views(there) == {"rich", "totals", "sizes", "unused", "over_rich"}
+    assert _rows(there, "totals") == _rows(here, "totals")
+    assert "purchases" in str(ends.ask(there, "SELECT pg_get_viewdef('totals'::regclass)"))
+    assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
+
+
+def test_an_account_that_may_not_make_views_migrates_all_the_same(
+    sensei: fix_sensei.Sensei, maker: ends.Maker, mysql_server: servers.MysqlServer
+) -> None:
+    here, there = _made(maker, "sqlite"), maker("mysql")()
+    assert isinstance(there, servers.MysqlDatabase)
+    rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES"
+    user = mysql_server.create_user(f"{rights} ON `{there.name}`.*", f"{rights} ON `sensei\\_evidence\\_%`.*")
+    told = {
+        "name": "views",
+        "connections": {"from": moves.url(here), "to": mysql_server.url(there.name, user)},
+        "source": {"connection": "from"},
+        "target": {"connection": "to"},
+    }
+    made = sensei("migrations", "create", "--config", sensei.write("views.yaml", told), json=True).data["id"]
+    started = sensei("migrations", "start", made)
+    assert "5 views did not answer there" in started.stdout and "CREATE VIEW command denied" in started.stderr
+    assert _views(there) == set()
+    proven = sensei("migrations", "rollback", made, "--full", "--yes", "--verify", json=True).data
+    assert proven["rollback_verification"] == moves.LINES
