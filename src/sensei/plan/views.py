@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sensei import catalog, errors, queries
 from sensei.catalog import types
 from sensei.engines import base
-from sensei.plan import model, scoping
+from sensei.plan import model, scoping, view_words
 from sensei.validation import asked, scope
 
 if TYPE_CHECKING:  # the mapper hands itself in
@@ -128,7 +128,7 @@ class _Reader:
         tree, listed = self._parse(other.definition)
         tables = self._tables(tree)
         if not self.mapper.same:
-            _refuse_what_differs(tree, [self.plans[t.id] for t in tables.values() if t.id in self.plans])
+            view_words.refuse(tree, [self.plans[t.id] for t in tables.values() if t.id in self.plans])
         columns = listed or self._columns(tree, tables)
         sql = asked.sql(tree, asked.Side(self.scope, True, self.dialect, self.written))
         ids = {t.id for t in tables.values()}
@@ -160,6 +160,11 @@ class _Reader:
             # PostgreSQL writes 'word'::text; on MariaDB the cast would give the word a collation that goes before.
             if isinstance(cast.this, exp.Literal) and cast.this.is_string and cast.to.this in exp.DataType.TEXT_TYPES:
                 cast.replace(cast.this)
+        for one_of in list(tree.find_all(exp.EQ)):
+            # Nor does another server know the array that PostgreSQL makes of IN.
+            array = one_of.expression.this.unnest() if isinstance(one_of.expression, exp.Any) else None
+            if isinstance(array, exp.Array):
+                one_of.replace(exp.In(this=one_of.this, expressions=array.expressions))
         if name := queries.by_chance(tree):
             raise errors.BadInput(f"{name} gives another value each time")
         for node in tree.walk():
@@ -210,24 +215,3 @@ def _moments() -> tuple[type, ...]:
     words = ("CurrentDate", "CurrentTime", "CurrentTimestamp", "CurrentDatetime", "Localtime", "Localtimestamp",
              "UtcDate", "UtcTime", "UtcTimestamp", "CurrentUser", "SessionUser")  # fmt: skip
     return tuple(getattr(exp, w) for w in words if hasattr(exp, w))
-
-
-def _refuse_what_differs(tree: Any, tables: list[model.TablePlan]) -> None:
-    """Raise BadInput for what rows might not show to be different."""
-    from sqlglot import exp
-
-    if tree.find(exp.Like, exp.ILike, exp.SimilarTo, exp.RegexpLike, exp.RegexpILike, exp.Glob):
-        raise errors.BadInput("it compares by a pattern, and servers differ in whether case counts there")
-    folding = {c.name.lower() for t in tables for c in t.source.columns if c.type.folds}
-    comparing = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.In, exp.Between, exp.Group, exp.Distinct,
-                 exp.Join, exp.Ordered)  # fmt: skip
-    for node in tree.find_all(exp.Column):
-        if node.name.lower() in folding and node.find_ancestor(*comparing):
-            raise errors.BadInput(f"it compares {node.name}, whose case or accents do not count on the source")
-    texts = {c.source.lower() for t in tables for c in t.columns if c.source_type.kind is types.Kind.TEXT}
-    for node in tree.find_all(exp.Column):
-        above = node.find_ancestor(exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Between, exp.Min, exp.Max, exp.Window)
-        if node.name.lower() in texts and above is not None:
-            raise errors.BadInput(f"it sorts by the text {node.name}, and servers differ in how texts are sorted")
-    if tree.args.get("limit") or any(s.args.get("limit") for s in tree.find_all(exp.Select)):
-        raise errors.BadInput("it takes only so many rows, and which is each server's choice")
