@@ -112,7 +112,7 @@ def main() -> int:
             "## Odd shapes\n\n"
             f"Made by `python -m benchmarks.shapes --rounds {wish.rounds}`, two workers; medians and ranges."
             f" {here['cores']} cores of {here['cpu']}, Python {here['python']}. Megabytes a second are those of the"
-            " source's file.\n\n" + table.markdown().partition("\n\n")[2]
+            " source's file.\n\n" + table.markdown().partition("\n\n")[2] + "\n"
         )
         report.write(wish.markdown, text)
     return 0
