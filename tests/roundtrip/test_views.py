@@ -47,6 +47,12 @@ def _planned(sensei: fix_sensei.Sensei, source: ends.End, target: ends.End, **mo
     return moves.plan_move(sensei, source, target, schema=schema, **more)
 
 
+def _started(sensei: fix_sensei.Sensei, maker: ends.Maker, source: str, target: str) -> moves.Move:
+    move = _planned(sensei, _made(maker, source), maker(target)())
+    move.start()
+    return move
+
+
 def _views(end: ends.End) -> set[str]:
     sql = {
         "sqlite": "SELECT name FROM sqlite_schema WHERE type = 'view'",
@@ -132,9 +138,8 @@ def test_a_view_that_would_answer_otherwise_is_taken_back_and_named_and_stops_no
 def test_views_go_and_come_with_the_tables_that_they_read(
     source: str, target: str, sensei: fix_sensei.Sensei, maker: ends.Maker
 ) -> None:
-    here, there = _made(maker, source), maker(target)()
-    move = _planned(sensei, here, there)
-    move.start()
+    move = _started(sensei, maker, source, target)
+    here, there = move.source, move.target
     sensei("migrations", "rollback", move.id, "--tables", "orders", "--keep-progress", "--yes")
     assert _views(there) == {"rich"}, "over_rich reads it through totals"
     assert {v["state"] for v in move.status()["views"]} == {"made", "taken back"}
@@ -149,9 +154,8 @@ def test_views_go_and_come_with_the_tables_that_they_read(
 def test_the_script_takes_views_back_and_what_others_built_on_one_stops_the_rollback_by_name(
     source: str, target: str, sensei: fix_sensei.Sensei, maker: ends.Maker
 ) -> None:
-    here, there = _made(maker, source), maker(target)()
-    move = _planned(sensei, here, there)
-    move.start()
+    move = _started(sensei, maker, source, target)
+    there = move.target
     ends.run(there, "CREATE VIEW theirs AS SELECT customer FROM totals")
     refused = move.rollback(expect=3)
     assert "theirs" in refused.data["error"]["message"] and "totals" not in refused.data["error"]["message"], refused
@@ -164,9 +168,8 @@ def test_the_script_takes_views_back_and_what_others_built_on_one_stops_the_roll
 
 
 def test_a_view_follows_a_table_that_is_configured_anew(sensei: fix_sensei.Sensei, maker: ends.Maker) -> None:
-    here, there = _made(maker, "sqlite"), maker("postgres")()
-    move = _planned(sensei, here, there)
-    move.start()
+    move = _started(sensei, maker, "sqlite", "postgres")
+    here, there = move.source, move.target
     sensei("migrations", "rollback", move.id, "--tables", "orders", "--keep-progress", "--yes")
     told = json.loads((sensei.folder / "move.yaml").read_text())
     told["tables"] = {"orders": {"target": "purchases", "columns": {"total": {"target": "sum of it"}}}}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sensei import catalog, errors
 from sensei.catalog import types
+from sensei.engines import defining
 from sensei.plan import model
 
 if TYPE_CHECKING:  # the mapper is handed in
@@ -18,17 +19,16 @@ def fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
     """Let the target change what would not fit; a type that changes may change those that point to it."""
     if mapper.same:
         return tables
-    hinders: dict[str, str] = {}
     notes: dict[tuple[str, str], None] = {}
     for _ in range(len(tables) + 1):
         parents = {t.target.name: t.target for t in tables}
-        pairs = [_table(mapper, t, parents, hinders) for t in tables]
-        notes |= {(t.id, note): None for t, told in pairs for note in told}
-        changed = [t for t, _ in pairs]
+        shaped = [_table(mapper, t, parents) for t in tables]
+        notes |= {(t.id, note): None for t, fit in shaped for note in fit.notes}
+        changed = [t for t, _ in shaped]
         if changed == tables:
             break
         tables = changed
-    _refuse(hinders)
+    _refuse({str(t.source.name): fit.hinders for t, fit in shaped if fit.hinders})
     for table_id, note in notes:
         mapper.risks.append(model.Risk("info", table_id, None, note))
     return tables
@@ -47,7 +47,7 @@ def to_own(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
             result.append(table)
             continue
         alone = dataclasses.replace(table.target, foreign_keys=keys, primary=None, uniques=(), indexes=())
-        fitted_, _ = _table(mapper, dataclasses.replace(table, target=alone), own, {})
+        fitted_, _ = _table(mapper, dataclasses.replace(table, target=alone), own)
         lost = {k.name for k in keys} - {k.name for k in fitted_.target.foreign_keys}
         whole = dataclasses.replace(
             table.target,
@@ -59,20 +59,12 @@ def to_own(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
 
 
 def _table(
-    mapper: mapping.Mapper,
-    plan: model.TablePlan,
-    parents: Mapping[catalog.TableName, catalog.Table],
-    hinders: dict[str, str],
-) -> tuple[model.TablePlan, tuple[str, ...]]:
-    """Return the table as its keys, indexes and rows fit the target, and what else is to be said of it.
-
-    Why it can't be made, if so, is put into `hinders`.
-    """
+    mapper: mapping.Mapper, plan: model.TablePlan, parents: Mapping[catalog.TableName, catalog.Table]
+) -> tuple[model.TablePlan, defining.Fitted]:
+    """Return the table as its keys, indexes and rows fit the target, and what the target said of it."""
     fit = mapper.target.ddl.fit(plan.target, parents)
-    if fit.hinders:
-        hinders[str(plan.source.name)] = fit.hinders
     if not (fit.types or fit.indexes or fit.refused):
-        return plan, fit.notes
+        return plan, fit
     for key in plan.target.foreign_keys:
         if key.name in fit.refused:
             mapper.leave("foreign key", f"{plan.source.name}.{key.name}", fit.refused[key.name])
@@ -95,7 +87,7 @@ def _table(
         indexes=tuple(fit.indexes.get(i.name, i) for i in plan.target.indexes),
         foreign_keys=tuple(k for k in plan.target.foreign_keys if k.name not in fit.refused),
     )
-    return dataclasses.replace(plan, columns=tuple(columns), target=target), fit.notes
+    return dataclasses.replace(plan, columns=tuple(columns), target=target), fit
 
 
 def _refuse(hinders: Mapping[str, str]) -> None:

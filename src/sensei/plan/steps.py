@@ -120,12 +120,8 @@ def _create(ctx: Context, step: model.Step) -> Facts:
     if making is None:
         raise errors.Fault(f"the step {step.id} makes nothing")
     steps_alone.refuse_there(ctx, making)
-    if making.kind == "view":
-        if refused := steps_alone.make_view(ctx, making):
-            return refused
-    else:
-        for statement in making.statements:
-            session.run(statement)
+    if refused := steps_alone.carry_out(ctx, making):
+        return refused
     facts = steps_alone.facts_of(ctx, making)
     ctx.book.record_object(session, step.id, making.kind, making.name, facts["identity"])
     return facts

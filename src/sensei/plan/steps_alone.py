@@ -125,34 +125,46 @@ def _make(ctx: Context, step: model.Step, making: Making) -> Facts:
     """Make the object, or adopt the one that this step made before it was cut off."""
     session = ctx.target_session
     if ctx.target.engine.introspect.object_identity(session, making.kind, making.name) is None:
-        if making.kind == "view":
-            if refused := make_view(ctx, making):
-                return refused
-            crashpoints.reach(f"step:{step.kind}:statement")
-            return facts_of(ctx, making)
-        for statement in making.statements:
-            session.run(statement)
-            crashpoints.reach(f"step:{step.kind}:statement")
+        if refused := carry_out(ctx, making, lambda: crashpoints.reach(f"step:{step.kind}:statement")):
+            return refused
     elif not as_made(ctx.plan, ctx.target.engine, session, step, making.kind, making.name):
         raise _not_ours(ctx, making)
     return facts_of(ctx, making)
 
 
-def make_view(ctx: Context, making: Making) -> Facts:
-    """Make a view; returns why the server does not take it, which is no reason to stop, or nothing."""
+def carry_out(ctx: Context, making: Making, after: Callable[[], None] = lambda: None) -> Facts:
+    """Make an object, calling `after` behind each statement.
+
+    Returns nothing, or of a view why the server does not take it, which is no reason to stop.
+    """
+    session = ctx.target_session
+
+    def run() -> None:
+        for statement in making.statements:
+            session.run(statement)
+            after()
+
+    if making.kind == "view":
+        return _unless_refused(ctx, run)
+    run()
+    return {}
+
+
+def _unless_refused(ctx: Context, make: Callable[[], None]) -> Facts:
     session, together = ctx.target_session, ctx.target.engine.capabilities.transactional_ddl
     if together:
         session.run("SAVEPOINT sensei_view")
     try:
-        for statement in making.statements:
-            session.run(statement)
+        make()
     except (errors.ServerFailed, errors.MissingPrivilege, errors.UnknownName, errors.DataRejected) as problem:
         if problem.retryable or problem.outcome_unknown:
             raise
         if together:
             session.run("ROLLBACK TO SAVEPOINT sensei_view")
             session.run("RELEASE SAVEPOINT sensei_view")
-        return {"kind": making.kind, "left": f"the target does not take it: {problem.message}"}
+        # The lines behind the first show where in our own statement the server stopped.
+        first, _, _ = problem.message.partition("\n")
+        return {"kind": "view", "left": f"the target does not take it: {first}"}
     if together:
         session.run("RELEASE SAVEPOINT sensei_view")
     return {}

@@ -31,16 +31,16 @@ _ARITHMETIC = ("Add", "Sub", "Mul", "Neg", "Abs", "Mod", "Sum")
 _OF_TEXT = ("DPipe", "Substring", "Length", "Trim")
 
 
-def refuse(tree: Any, tables: Iterable[model.TablePlan]) -> None:
-    """Raise BadInput with the reason where a word of a query may mean something else on another engine."""
-    _Words(tree, list(tables)).refuse()
+def refuse(tree: Any, tables: Iterable[model.TablePlan], written: str) -> None:
+    """Raise BadInput with the reason where a word of a query, `written` in this dialect, may mean something else."""
+    _Words(tree, list(tables), written).refuse()
 
 
 class _Words:
-    def __init__(self, tree: Any, tables: list[model.TablePlan]) -> None:
+    def __init__(self, tree: Any, tables: list[model.TablePlan], written: str) -> None:
         from sqlglot import exp
 
-        self.exp, self.tree = exp, tree
+        self.exp, self.tree, self.written = exp, tree, written
         #: What columns of a name hold, in whichever of the tables.
         self.kinds: dict[str, set[Kind]] = {}
         self.folding: set[str] = set()
@@ -63,21 +63,21 @@ class _Words:
         exp, word = self.exp, type(node).__name__
         if word in _ARITHMETIC:
             if not self._is(node, _NUMBERS):
-                raise errors.BadInput(f"it reckons with something that is not surely a number ({_short(node)})")
+                raise errors.BadInput(f"it reckons with something that is not surely a number ({self._short(node)})")
         elif word in _OF_TEXT:
             self._of_text(node)
         elif word in ("Min", "Max"):
             if not self._is(node.this, _NUMBERS | _MOMENTS) or node.expressions:
-                raise errors.BadInput(f"servers differ in which is the least or the greatest ({_short(node)})")
+                raise errors.BadInput(f"servers differ in which is the least or the greatest ({self._short(node)})")
         elif isinstance(node, exp.Cast):
             whole = self._is(node.this, frozenset({Kind.INTEGER})) and node.to.this in exp.DataType.NUMERIC_TYPES
             text = self._is(node.this, _TEXTS) and node.to.this in exp.DataType.TEXT_TYPES
             if node.to.expressions or not (whole or text):
-                raise errors.BadInput(f"servers differ in how they convert ({_short(node)})")
+                raise errors.BadInput(f"servers differ in how they convert ({self._short(node)})")
         elif isinstance(node, exp.Join) and (node.args.get("method") or node.args.get("using")):
             raise errors.BadInput("it joins by names")
         elif word not in _PLAIN:
-            raise errors.BadInput(f"what {word.upper()} gives is not the same on all servers ({_short(node)})")
+            raise errors.BadInput(f"what {word.upper()} gives is not the same on all servers ({self._short(node)})")
         if isinstance(node, exp.Column):
             self._compared(node)
         elif isinstance(node, exp.GT | exp.GTE | exp.LT | exp.LTE | exp.Between):
@@ -92,10 +92,10 @@ class _Words:
             known |= {"start", "length"}
             start = node.args.get("start")
             if not (isinstance(start, exp.Literal) and start.is_int and int(start.this) > 0):
-                raise errors.BadInput(f"servers differ in where a text begins ({_short(node)})")
+                raise errors.BadInput(f"servers differ in where a text begins ({self._short(node)})")
         extra = {k for k, v in node.args.items() if v} - known - {"safe", "encoding"}
         if extra or not all(self._is(p, holds) for p in parts):
-            raise errors.BadInput(f"it takes something for a text that is not surely one ({_short(node)})")
+            raise errors.BadInput(f"it takes something for a text that is not surely one ({self._short(node)})")
 
     def _compared(self, column: Any) -> None:
         exp, name = self.exp, column.name.lower()
@@ -109,7 +109,7 @@ class _Words:
         parts = (node.this, node.args.get("expression"), node.args.get("low"), node.args.get("high"))
         for part in parts:
             if part is not None and not isinstance(part, exp.Literal) and not self._is(part, _NUMBERS | _MOMENTS):
-                raise errors.BadInput(f"servers differ in how such values are sorted ({_short(part)})")
+                raise errors.BadInput(f"servers differ in how such values are sorted ({self._short(part)})")
 
     def _is(self, node: Any, kinds: frozenset[Kind]) -> bool:
         """Tell whether a value is surely of one of these kinds, or NULL."""
@@ -140,7 +140,6 @@ class _Words:
             return Kind.INTEGER in kinds
         return isinstance(node, exp.Substring | exp.Trim) and Kind.TEXT in kinds
 
-
-def _short(node: Any) -> str:
-    text = str(node.sql(comments=False))
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    def _short(self, node: Any) -> str:
+        text = str(node.sql(dialect=self.written, comments=False))
+        return text if len(text) <= 60 else f"{text[:60]}…"

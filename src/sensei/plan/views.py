@@ -38,7 +38,11 @@ def add(
     own = {str(v.target) for v in amends.views} if amends is not None else set()
     taken = {t.target.name for t in made.tables} | {s.name for s in made.sequences}
     taken |= {t.name for t in target.tables} | {s.name for s in target.sequences}
-    taken |= {name for o in target.others if (name := view_name(o.name, mapper.target)) and str(name) not in own}
+    taken |= {
+        name
+        for o in target.others
+        if (name := view_name(o.name, mapper.target.capabilities.has_schemas)) and str(name) not in own
+    }
     used = {(n.schema, mapper.names.fold(n.name)) for n in taken}
     found: list[model.ViewPlan] = []
     reasons: dict[str, str] = {}
@@ -77,9 +81,9 @@ def statement(view: model.ViewPlan, engine: base.Engine) -> str:
     return f"CREATE VIEW {engine.ddl.qualified(view.target)}{listed} AS {view.sql}"
 
 
-def view_name(full: str, engine: base.Engine) -> catalog.TableName | None:
+def view_name(full: str, has_schemas: bool) -> catalog.TableName | None:
     """Return the name that an inventory gives in full; None where it is not that of a view, or can't be told."""
-    if not engine.capabilities.has_schemas:
+    if not has_schemas:
         return catalog.TableName("", full)
     parts = [(quoted.replace('""', '"') or plain) for quoted, plain in _PART.findall(full)]
     return catalog.TableName(parts[0], parts[1]) if len(parts) == 2 else None
@@ -119,16 +123,16 @@ class _Reader:
 
     def read(self, other: catalog.Other) -> model.ViewPlan:
         """Return a view as it is to be made; raises BadInput with the reason where it can't."""
-        name = view_name(other.name, self.mapper.source)
+        name = view_name(other.name, self.mapper.source.capabilities.has_schemas)
         if name is None:
-            raise errors.BadInput("its name has a dot in it")
+            raise errors.BadInput("its name can't be told from that of its schema")
         target = catalog.TableName(self.mapper.target_schema(name.schema), name.name)
         if not self.mapper.names.fits(target.name):
             raise errors.BadInput(f"its name is longer than {self.mapper.names.limit()}")
         tree, listed = self._parse(other.definition)
         tables = self._tables(tree)
         if not self.mapper.same:
-            view_words.refuse(tree, [self.plans[t.id] for t in tables.values() if t.id in self.plans])
+            view_words.refuse(tree, [self.plans[t.id] for t in tables.values() if t.id in self.plans], self.written)
         columns = listed or self._columns(tree, tables)
         sql = asked.sql(tree, asked.Side(self.scope, True, self.dialect, self.written))
         ids = {t.id for t in tables.values()}

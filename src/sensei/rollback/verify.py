@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -13,7 +14,7 @@ from sensei import catalog, errors
 from sensei import plan as planning
 from sensei.catalog import diff
 from sensei.engines import base, ledger
-from sensei.plan import model
+from sensei.plan import model, views
 from sensei.transfer import copier
 from sensei.work import executor, fingerprint, sides
 
@@ -98,18 +99,14 @@ class Staying:
         of_one = any(re.search(rf"(?<![\w.]){re.escape(str(n))}(?!\w)", difference.about) for n in self.home)
         return of_one and difference.kind != "foreign key"
 
-    def _stays(self, view: str) -> bool:
-        """Tell whether a view is one that stays, by its name as an inventory writes it."""
-        plain = view.replace('"', "")
-        return any(str(name) in (view, plain) or name.name == view for name in self.views)
-
     def out_of(self, found: base.Catalog) -> base.Catalog:
         """Return the catalog without it, and without what goes with its tables."""
+        named = functools.partial(views.view_name, has_schemas=any(n.schema for n in self.views))
         return dataclasses.replace(
             found,
             schemas=tuple(s for s in found.schemas if s not in self.schemas),
             tables=tuple(t for t in found.tables if t.name not in self.tables),
-            others=tuple(o for o in found.others if o.kind != "view" or not self._stays(o.name)),
+            others=tuple(o for o in found.others if o.kind != "view" or named(o.name) not in self.views),
             sequences=tuple(
                 s
                 for s in found.sequences

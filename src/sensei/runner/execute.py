@@ -100,7 +100,7 @@ def _run(desk: desks.Desk, migration: str, given: Path | None, expect: frozenset
         done = _validate(desk, migration, held)
         status = State.COMPLETED if done is None else done.status
         seconds = time.monotonic() - began
-        left = sum("left" in r.facts for s, r in desk.store.steps(run.id).items() if s.startswith("create_view:"))
+        left = len(viewing.left(run.loaded))
         return Outcome(status, run.report.rows, run.report.quarantined, seconds, _interrupted(done), done, left)
 
 

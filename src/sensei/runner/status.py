@@ -89,10 +89,13 @@ def _validation(desk: desks.Desk, row: rows.Migration) -> dict[str, Any] | None:
     return known[-1].to_json() if known else None
 
 
+def _full(name: dict[str, str]) -> str:
+    return f"{name['schema']}.{name['name']}" if name["schema"] else name["name"]
+
+
 def _untouched(table: dict[str, Any]) -> dict[str, Any]:
-    name = table["source"]["name"]
     return {
-        "name": f"{name['schema']}.{name['name']}" if name["schema"] else name["name"],
+        "name": _full(table["source"]["name"]),
         "status": str(states.TableState.PENDING),
         "rows_copied": 0,
         "rows_total": table["rows"],
@@ -151,8 +154,7 @@ def _views(desk: desks.Desk, row: rows.Migration) -> list[dict[str, str]]:
     journaled = desk.store.steps(row.id)
     result = []
     for view in row.plan["plan"].get("views", []):
-        name = view["target"]
-        target = f"{name['schema']}.{name['name']}" if name["schema"] else name["name"]
+        target = _full(view["target"])
         record = journaled.get(f"create_view:{target}")
         facts = record.facts if record else {}
         if record is not None and record.state is states.StepState.UNDONE:

@@ -18,7 +18,7 @@ from sensei.engines import ledger
 from sensei.journal import events
 from sensei.plan import scoping, steps_context
 from sensei.runner import desk as desks
-from sensei.runner import hold, pairs, verdicts, world
+from sensei.runner import hold, pairs, verdicts, viewing, world
 from sensei.states import State
 from sensei.validation import model, preflight, registry, scope
 
@@ -73,7 +73,7 @@ def carry_out(desk: desks.Desk, loaded: desks.Loaded, held: hold.Hold, kind: str
         return Done(last.number, desk.store.migration(loaded.id).status, verdicts.document(loaded, last), 0.0)
     with contextlib.ExitStack() as stack:
         # No state moves before both sides are known to be there and to be those of the plan.
-        prepared = stack.enter_context(_prepared(desk, loaded, held))
+        prepared = stack.enter_context(_prepared(loaded, held))
         number = _begin(desk, loaded, known, kind, held, prepared[0])
         scoped = _scope(desk, loaded, held, number, *prepared[1:])
         try:
@@ -125,7 +125,7 @@ def keep(place: Path, document: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _prepared(
-    desk: desks.Desk, loaded: desks.Loaded, held: hold.Hold
+    loaded: desks.Loaded, held: hold.Hold
 ) -> Iterator[tuple[str, scope.Plan, tuple[model.Pair, ...], Any, Any]]:
     source, target = loaded.sides()
     name = f"sensei {loaded.id} validation"
@@ -138,20 +138,15 @@ def _prepared(
         found = pairs.pairs(loaded, book, writing)
         # Before anything is looked at: whoever writes from now on is seen when a certificate is asked for.
         mark = target.engine.rows.marker(writing)
-    plan, path = _plan(desk, loaded), loaded.row.plan.get("path") or ""
+    plan, path = _plan(loaded), loaded.row.plan.get("path") or ""
     preflight.refuse(plan, loaded.config.validation, Path(path).parent if path else None, verdicts.places(path))
     yield mark, plan, found, source, target
 
 
-def _plan(desk: desks.Desk, loaded: desks.Loaded) -> scope.Plan:
+def _plan(loaded: desks.Loaded) -> scope.Plan:
     """Return what validation has to know; a view that did not answer alike was left behind with a word, as planned."""
-    found = scoping.of(loaded.plan)
-    facts = {step: record.facts for step, record in desk.store.steps(loaded.id).items()}
-    left = tuple(
-        ("view", v.origin, str(reason))
-        for v in loaded.plan.views
-        if (reason := facts.get(f"create_view:{v.target}", {}).get("left"))
-    )
+    found, lost = scoping.of(loaded.plan), viewing.left(loaded)
+    left = tuple(("view", v.origin, lost[str(v.target)]) for v in loaded.plan.views if str(v.target) in lost)
     return dataclasses.replace(found, not_migrated=found.not_migrated + left)
 
 

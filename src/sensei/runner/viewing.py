@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from sensei import errors, rollback
-from sensei.engines import asking, base
-from sensei.plan import model, steps, steps_context
+from sensei import rollback
+from sensei.engines import base
+from sensei.plan import model, scoping, steps, steps_context
 from sensei.runner import desk as desks
 from sensei.states import StepState
-from sensei.validation import answers
+from sensei.validation import answers, questions
 from sensei.work import sides
 
 Facts = dict[str, Any]
@@ -29,11 +27,11 @@ def proven(
     Safe to call again: a view that was taken back before is found to be gone.
     """
     found: dict[str, Facts] = {}
-    with contextlib.ExitStack() as stack:
-        ends = _open(loaded, ctx, stack)
-        beside = stack.enter_context(ThreadPoolExecutor(1, "sensei-view"))
-        lost = _lost_before(loaded)
-        due = []
+    lost = set(left(loaded))
+    due = []
+    with questions.opened(
+        scoping.of(loaded.plan), ctx.source, ctx.target, SECONDS, application=f"sensei {loaded.id} views"
+    ) as ends:
         for step_id, facts in made.items():
             view = loaded.plan.view(step_id.partition(":")[2])
             if "left" not in facts:
@@ -41,7 +39,7 @@ def proven(
                 facts = facts | (
                     {"left": f"it reads {', '.join(without)}, which is left behind"}
                     if without
-                    else _compared(view, ctx, ends, beside)
+                    else _compared(view, ctx, ends)
                 )
                 due += [step_id] if "left" in facts else []
             if "left" in facts:
@@ -53,51 +51,26 @@ def proven(
     return found
 
 
-def _lost_before(loaded: desks.Loaded) -> set[str]:
-    """Return the views that were left behind by steps before these."""
+def left(loaded: desks.Loaded) -> dict[str, str]:
+    """Return why views of the plan were left behind when they were compared, by their names on the target."""
     journaled = loaded.desk.store.steps(loaded.id)
-    return {str(v.target) for v in loaded.plan.views if _is_left(journaled.get(f"create_view:{v.target}"))}
+    found = {}
+    for view in loaded.plan.views:
+        record = journaled.get(f"create_view:{view.target}")
+        if record is not None and record.state is StepState.DONE and "left" in record.facts:
+            found[str(view.target)] = str(record.facts["left"])
+    return found
 
 
-def _is_left(record: Any) -> bool:
-    return record is not None and record.state is StepState.DONE and "left" in record.facts
-
-
-_End = tuple[sides.Side, base.Session, asking.Ask]
-
-
-def _open(loaded: desks.Loaded, ctx: steps_context.Context, stack: contextlib.ExitStack) -> tuple[_End, _End]:
-    result = []
-    for side, schemas in ((ctx.source, loaded.plan.schemas), (ctx.target, loaded.plan.target_schemas)):
-        ask = side.engine.ask
-        if ask is None:
-            raise errors.Fault(f"{side.engine.name} can't be asked, and views were planned")
-        # Purpose SOURCE on both sides: the server itself refuses to write in such a session.
-        session = side.engine.connect(side.url, base.Purpose.SOURCE, application=f"sensei {loaded.id} views")
-        stack.callback(session.close)
-        ask.prepare(session, [s for s in schemas if s], SECONDS)
-        result.append((side, session, ask))
-    return result[0], result[1]
-
-
-def _asked(end: _End, word: str, name: Any) -> asking.Answer:
-    side, session, ask = end
-    with sides.told(word, side.name):
-        return ask.answer(session, f"SELECT * FROM {side.engine.ddl.qualified(name)}", ROWS)
-
-
-def _compared(
-    view: model.ViewPlan, ctx: steps_context.Context, ends: tuple[_End, _End], beside: ThreadPoolExecutor
-) -> Facts:
+def _compared(view: model.ViewPlan, ctx: steps_context.Context, ends: questions.Ends) -> Facts:
     target = ctx.target.engine.introspect
     if target.object_identity(ctx.target_session, "view", view.target) is None:
         return {"left": "it was taken back when it was compared before, or somebody dropped it"}
-    there = beside.submit(_asked, ends[1], "target", view.target)
-    try:
-        here = _asked(ends[0], "source", view.source)
-    finally:
-        there.exception()
-    other = there.result()
+    asked = [
+        f"SELECT * FROM {side.engine.ddl.qualified(name)}"
+        for side, name in ((ctx.source, view.source), (ctx.target, view.target))
+    ]
+    here, other = ends.answers(asked[0], asked[1], ROWS)
     if here.error or other.error:
         side, said = ("source", here.error) if here.error else ("target", other.error)
         return {"left": f"it can't be compared: the {side} does not answer: {said}"}
@@ -111,7 +84,7 @@ def _compared(
         return {"left": f"its answers differ: {result.says}{only}"}
     if not here.count:
         return {"rows": 0, "says": "it has no rows on either side, so that nothing could be compared"}
-    return {"rows": here.count, "says": f"{here.count:,} rows, the same on both sides"}
+    return {"rows": here.count, "says": f"{here.count:,} row{'s' * (here.count != 1)}, the same on both sides"}
 
 
 def _take_back(loaded: desks.Loaded, ctx: steps_context.Context, step_id: str, say: Callable[[str], None]) -> None:

@@ -65,25 +65,37 @@ class Ends:
 
 @contextlib.contextmanager
 def both(scoped: scope.Scope) -> Iterator[Ends]:
-    """Open a session on each side for reading only, the target's as well; raises NotYet."""
+    """Open a session on each side of a validation; see `opened`."""
     seconds = fields.seconds(scoped.asked.query_timeout)
+    with opened(
+        scoped.plan, scoped.source, scoped.target, seconds, application=f"sensei {scoped.migration} validation"
+    ) as ends:
+        yield ends
+
+
+@contextlib.contextmanager
+def opened(
+    plan: scope.Plan, source: sides.Side, target: sides.Side, seconds: float, *, application: str
+) -> Iterator[Ends]:
+    """Open a session on each side for reading only, the target's as well; raises NotYet.
+
+    `seconds`: how long an answer may take.
+    """
     with contextlib.ExitStack() as stack:
         found = []
         for side, schemas, is_target in (
-            (scoped.source, scoped.plan.schemas, False),
-            (scoped.target, scoped.plan.target_schemas, True),
+            (source, plan.schemas, False),
+            (target, plan.target_schemas, True),
         ):
             engine = side.engine
             if engine.ask is None:
                 raise errors.NotYet(f"{engine.name} can't be asked rules and queries yet")
             with sides.told("target" if is_target else "source", side.name):
                 # Purpose SOURCE on both sides: the server itself refuses to write in such a session.
-                session = engine.connect(
-                    side.url, base.Purpose.SOURCE, application=f"sensei {scoped.migration} validation"
-                )
+                session = engine.connect(side.url, base.Purpose.SOURCE, application=application)
                 stack.callback(session.close)
                 engine.ask.prepare(session, [s for s in schemas if s], seconds)
-            found.append(End(side, engine.ask, session, scoped.plan, is_target))
+            found.append(End(side, engine.ask, session, plan, is_target))
         yield Ends(found[0], found[1], stack.enter_context(ThreadPoolExecutor(1, "sensei-question")))
 
 
