@@ -13,7 +13,7 @@ from sensei import catalog
 from sensei.catalog import sight, types
 
 if TYPE_CHECKING:  # it is written in the words of this module
-    from sensei.engines import asking, comparing, defining, hazards, keeping, merging
+    from sensei.engines import asking, comparing, defining, hazards, keeping, merging, weighing
 
 Row = tuple[Any, ...]
 #: What a rollback script adds to a migration's epoch: more than there ever are runners.
@@ -150,6 +150,8 @@ class Capabilities:
     set_default: bool = True  #: foreign keys may set a default
     deferrable: bool = True  #: foreign keys may be checked at the end of a transaction
     partial_indexes: bool = True  #: an index may be over the rows alone of which a condition is true
+    expression_indexes: bool = True  #: an index may be over what an expression gives
+    index_element_bytes: int | None = None  #: a value in an index may surely have so many; None: any
     case_sensitive_columns: bool | None = None  #: None: as `case_sensitive_names`
     max_comment: int | None = None  #: characters of the longest comment
     views_by_name: bool = False  #: a view finds its tables and columns by name whenever it is read
@@ -385,6 +387,7 @@ class Engine:
     survey: comparing.Survey | None = None  #: None: validation can't ask this engine yet
     hazards: hazards.Hazards | None = None  #: None: nothing is known of values that others' types don't hold
     ask: asking.Ask | None = None  #: None: rules and workloads can't be asked of this engine
+    weigh: weighing.Weigh | None = None  #: None: expressions can't be tried on this engine
 
 
 @contextlib.contextmanager

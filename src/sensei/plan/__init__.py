@@ -13,7 +13,18 @@ from sensei import catalog, errors
 from sensei.catalog import types
 from sensei.config import migration as configuration
 from sensei.engines import base
-from sensei.plan import append, choosing, constraints, existing, fitting, mapping, model, transformations, views
+from sensei.plan import (
+    append,
+    carrying,
+    choosing,
+    constraints,
+    existing,
+    fitting,
+    mapping,
+    model,
+    transformations,
+    views,
+)
 
 #: Bytes a second, and seconds a table, that an estimate reckons with: between what two cores were measured to do with
 #: a large table (some 60 MB/s) and with many small ones; an estimate is a guess and is called one.
@@ -67,6 +78,7 @@ class Found:
     probes: Mapping[tuple[base.TableName, str], transformations.Probe] = dataclasses.field(default_factory=dict)
     #: Foreign key -> rows that stay and whose parent is left out.
     orphans: Mapping[tuple[base.TableName, str], int] = dataclasses.field(default_factory=dict)
+    judge: carrying.Judge | None = None  #: tries expressions on both servers; None: they stay behind
 
 
 def make(config: configuration.MigrationConfig, source: Found, target: Found) -> model.Plan:
@@ -79,7 +91,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
     mapper = mapping.Mapper(
         config, source.engine, target.engine, source.facts, source.rows, source.catalog, target.catalog, source.plans
     )
-    mapper.probes, mapper.zeroed = source.probes, source.transformed.zeroed
+    mapper.probes, mapper.zeroed, mapper.judge = source.probes, source.transformed.zeroed, source.judge
     for kind, name, reason, definition in source.transformed.left:
         mapper.leave(kind, name, reason, definition)
     chosen = choosing.choose(mapper, source.catalog)

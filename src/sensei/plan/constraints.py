@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sensei import catalog
 from sensei.catalog import types
-from sensei.plan import expressions, model, names
+from sensei.plan import carrying, expressions, model, names
 
 if TYPE_CHECKING:  # the mapper calls these with itself
     from sensei.plan import mapping
@@ -24,7 +24,7 @@ def key(mapper: mapping.Mapper, table: catalog.Table, key: catalog.Key, kind: st
     own = mapper.table_names[table.name]
     wish = key.name or names.default_name(own, key.columns, kind)
     name = mapper.names.free_index(own, wish) if mapper.target.capabilities.has_schemas else wish
-    _told_renamed(mapper, table, "constraint", key.name, name)
+    told_renamed(mapper, table, "constraint", key.name, name)
     if key.deferrable and not mapper.same:
         mapper.risk(
             "low",
@@ -45,13 +45,16 @@ def key(mapper: mapping.Mapper, table: catalog.Table, key: catalog.Key, kind: st
     )
 
 
-def _told_renamed(mapper: mapping.Mapper, table: catalog.Table, kind: str, old: str, new: str) -> None:
+def told_renamed(mapper: mapping.Mapper, table: catalog.Table, kind: str, old: str, new: str) -> None:
     if old and old != new:
         mapper.risk("info", table.name, None, f"{kind} {old} becomes {new}: the name is taken or too long")
 
 
-def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.ColumnPlan]) -> tuple[catalog.Check, ...]:
-    known = _readable(plans)
+def checks(
+    mapper: mapping.Mapper, table: catalog.Table, plans: list[model.ColumnPlan], columns: list[catalog.Column]
+) -> tuple[catalog.Check, ...]:
+    """Return the table's checks in the target's words; `columns` are there what the table's are here."""
+    known = readable(plans)
     if mapper.target.capabilities.one_identity:  # there, no check may name the column that is numbered
         for column in table.columns:
             if column.identity is not None:
@@ -61,25 +64,25 @@ def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.Colum
     for n, check in enumerate(table.checks, 1):
         if _keeps_labels(mapper, table, check):
             continue
-        if mapper.same and not renamed:
-            sql: str | None = check.sql
-        else:
-            sql = expressions.translate(check.sql, mapper.source.name, mapper.dialect, known)
         label = check.name or f"check {n}"
-        if sql is None:
-            mapper.leave("check", f"{table.name}.{label}", "its meaning might differ on the target", check.sql)
+        if not check.validated and not (mapper.same and mapper.target.capabilities.keys_after_load):
+            reason = "not validated on the source: rows may violate it"
+            mapper.leave("check", f"{table.name}.{label}", reason, check.sql)
             continue
         if mapper.same and (reason := mapper.missing(check.sql)):
             mapper.leave("check", f"{table.name}.{label}", reason, check.sql)
             continue
-        if not check.validated and not (mapper.same and mapper.target.capabilities.keys_after_load):
-            mapper.leave(
-                "check",
-                f"{table.name}.{label}",
-                "not validated on the source: rows may violate it",
-                check.sql,
-            )
-            continue
+        if mapper.same and not renamed:
+            sql: str | None = check.sql
+        else:
+            sql = expressions.translate(check.sql, mapper.source.name, mapper.dialect, known)
+        if sql is None:
+            carried = carrying.carry(mapper, table, check.sql, columns, carrying.Use.CHECK)
+            if not carried.sql:
+                mapper.leave("check", f"{table.name}.{label}", carried.says, check.sql)
+                continue
+            sql = carried.sql
+            mapper.risk("info", table.name, None, f"check {label} arrives as {sql}: {carried.says}")
         name = mapper.names.shorten(check.name or f"{mapper.table_names[table.name].name}_check{n}")
         result.append(catalog.Check(name, sql, check.validated))
     for plan in plans:
@@ -92,7 +95,7 @@ def checks(mapper: mapping.Mapper, table: catalog.Table, plans: list[model.Colum
     return tuple(result)
 
 
-def _readable(plans: Sequence[model.ColumnPlan]) -> dict[str, expressions.CheckColumn]:
+def readable(plans: Sequence[model.ColumnPlan]) -> dict[str, expressions.CheckColumn]:
     """Return the columns whose values are compared on the target as they are on the source."""
     known = {}
     for plan in plans:
@@ -111,61 +114,6 @@ def _keeps_labels(mapper: mapping.Mapper, table: catalog.Table, check: catalog.C
         for c in table.columns
         if (back := mapper.was(table, c)) is not None and back.column.type.labels
     )
-
-
-def indexes(
-    mapper: mapping.Mapper, source: catalog.Table, target: catalog.Table, plans: Sequence[model.ColumnPlan]
-) -> tuple[catalog.Index, ...]:
-    result = []
-    known = _readable(plans)
-    renamed = any(a != b for a, b in mapper.column_names[source.name].items())
-    for index in source.indexes:
-        label = f"{source.name}.{index.name}"
-        if not index.valid:
-            mapper.leave("index", label, "invalid on the source", index.definition)
-            continue
-        if mapper.same and renamed and (index.where or any(c.expression for c in index.columns)):
-            mapper.leave("index", label, "its expression names renamed columns", index.definition)
-            continue
-        where = index.where
-        if where is not None and not mapper.same and mapper.target.capabilities.partial_indexes:
-            where = expressions.translate(where, mapper.source.name, mapper.dialect, known)
-        untold = index.where is not None and where is None
-        if mapper.same:
-            reason = mapper.missing(*_words(index))
-        elif untold:
-            reason = "partial: its condition might mean something else on the target"
-        else:
-            reason = _unportable(index, mapper.target.capabilities.partial_indexes)
-        if reason:
-            mapper.leave("index", label, reason, index.definition)
-            continue
-        name = mapper.names.free_index(target.name, index.name)
-        _told_renamed(mapper, source, "index", index.name, name)
-        if index.include and not mapper.same:
-            reason = f"index {index.name} arrives without {', '.join(index.include)}, which it only carries along"
-            mapper.risk("info", source.name, None, reason)
-        mapping = mapper.column_names[source.name]
-        result.append(
-            dataclasses.replace(
-                index,
-                name=name,
-                columns=tuple(
-                    dataclasses.replace(
-                        c,
-                        name=mapping[c.name] if c.name is not None else None,
-                        collation=c.collation if mapper.same else None,
-                        opclass=c.opclass if mapper.same else None,
-                    )
-                    for c in index.columns
-                ),
-                include=tuple(mapping[c] for c in index.include) if mapper.same else (),
-                where=where,
-                method=index.method if mapper.same else "btree",
-                definition="",
-            )
-        )
-    return tuple(result)
 
 
 def foreign_keys(mapper: mapping.Mapper, source: catalog.Table) -> tuple[catalog.ForeignKey, ...]:
@@ -210,24 +158,3 @@ def foreign_keys(mapper: mapping.Mapper, source: catalog.Table) -> tuple[catalog
             )
         )
     return tuple(result)
-
-
-def _words(index: catalog.Index) -> list[str | None]:
-    return [index.where, *(w for c in index.columns for w in (c.expression, c.collation, c.opclass))]
-
-
-def _unportable(index: catalog.Index, partial: bool) -> str:
-    if index.where and not partial:
-        return "partial: the target has no such indexes"
-    if any(c.expression for c in index.columns):
-        return "over an expression, which is not translated yet"
-    if index.method != "btree":
-        return f"the target has no {index.method} indexes"
-    for column in index.columns:
-        if column.prefix is not None:
-            return f"over the first {column.prefix} characters of {column.name} only, which the target can't index"
-    if index.unique and any(c.collation for c in index.columns):
-        return "unique under a collation that the target does not have"
-    if index.unique and not index.nulls_distinct:
-        return "treats NULLs as equal, which the target does not"
-    return ""

@@ -73,12 +73,12 @@ def _table(plan: model.TablePlan, left: _Left) -> Iterator[Item]:
         yield Item("table", plan.id, Fate.CHANGED, what)
     else:
         yield Item("table", plan.id, Fate.MIGRATED)
-    carried = {c.source: c for c in plan.columns}
+    carried = {c.source: c for c in (*plan.columns, *plan.computed)}
     for n, column in enumerate(source.columns):
         there = target.columns[n] if n < len(target.columns) else None
         yield _column(plan, column, carried.get(column.name))
         yield from _parts(plan.id, column, there, left)
-    names = {c.source: c.target for c in plan.columns}
+    names = {c.source: c.target for c in carried.values()}
     if source.primary is not None:
         yield _key("primary key", plan.id, source.primary, target.primary, left)
     unused = list(target.uniques)
@@ -119,7 +119,8 @@ def _column(table: model.TablePlan, column: catalog.Column, plan: model.ColumnPl
     if plan.target != plan.source:
         how.append(f"becomes {plan.target}")
     if column.generated is not None:
-        how.append("computed on the source, a plain column on the target")
+        there = table.target.column(plan.target).generated
+        how.append(f"computed there as {there}" if there else "computed on the source, a plain column on the target")
     exact = plan.there is plan.back is types.Verdict.EXACT
     if not exact or (plan.reason and plan.source_native != plan.target_native):
         how.append(f"{plan.source_native} becomes {plan.target_native}: {plan.there} there, {plan.back} back")
@@ -155,7 +156,8 @@ def _check(plan: model.TablePlan, check: catalog.Check, n: int, left: _Left) -> 
         return Item("check", name, Fate.LEFT, left["check", name])
     kept = any(c.name == check.name or (not check.name and c.name.endswith(f"_check{n}")) for c in plan.target.checks)
     if kept or plan.append is not None:
-        return _either("check", name, kept, left)
+        there = next((c.sql for c in plan.target.checks if c.name == check.name), check.sql)
+        return _either("check", name, kept, left, f"becomes {there}" if there != check.sql else "")
     by_name = any(c.sql == check.sql or check.name[:40] == c.name[:40] for c in plan.target.checks)
     return Item("check", name, Fate.CHANGED, "under a shorter name" if by_name else "its column's type says the same")
 
@@ -167,7 +169,17 @@ def _index(table: str, index: catalog.Index, there: catalog.Index | None, left: 
     cut = [
         c.name for c, s in zip(there.columns, index.columns, strict=False) if c.prefix is not None and s.prefix is None
     ]
+    whole = [
+        c.name for c, s in zip(there.columns, index.columns, strict=False) if c.prefix is None and s.prefix is not None
+    ]
+    over = [
+        str(c.expression)
+        for c, s in zip(there.columns, index.columns, strict=False)
+        if c.expression is not None and c.expression != s.expression
+    ]
     how = [f"becomes {there.name}"] if there.name != index.name else []
+    how += [f"over the whole of {', '.join(n or '' for n in whole)}"] if whole else []
+    how += [f"over {', '.join(over)}"] if over else []
     how += [f"holds the first characters of {', '.join(n or '' for n in cut)}"] if cut else []
     if index.include and not there.include:
         how.append(f"without {', '.join(index.include)}, which it only carried along")

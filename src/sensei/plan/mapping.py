@@ -12,9 +12,12 @@ from sensei.config import tables as table_config
 from sensei.engines import base
 from sensei.plan import (
     bounds,
+    carrying,
+    computing,
     constraints,
     expressions,
     home,
+    indexing,
     model,
     names,
     numbering,
@@ -52,6 +55,7 @@ class Mapper:
         self.numbered = numbering.Numbered(found)
         self.probes: Mapping[tuple[catalog.TableName, str], transformations.Probe] = {}
         self.zeroed: Mapping[tuple[catalog.TableName, str], zero_dates.Zeroed] = {}
+        self.judge: carrying.Judge | None = None
         self.risks: list[model.Risk] = []
         self.left: list[model.NotMigrated] = []
         self.table_names: dict[catalog.TableName, catalog.TableName] = {}
@@ -68,7 +72,7 @@ class Mapper:
 
     # -- names
 
-    def _meaning(self, column: catalog.Column) -> types.LogicalType:
+    def meaning(self, column: catalog.Column) -> types.LogicalType:
         return own_types.meaning(column.type, self.source, self.target)
 
     def _mapping(self, name: catalog.TableName) -> table_config.TableMapping | None:
@@ -153,12 +157,12 @@ class Mapper:
             numbered = any(c.identity for c in columns)
             shaped = self._column(source, column, mapped.native, numbered)
             columns.append(shaped)
-            if shaped.generated is None:
+            if shaped.generated is None:  # between two engines it is a plain column until better is proven
                 plans.append(
                     model.ColumnPlan(
                         source=column.name,
                         target=renamed[column.name],
-                        source_type=self._meaning(column),
+                        source_type=self.meaning(column),
                         source_native=column.native,
                         target_native=mapped.native,
                         there=mapped.there,
@@ -167,16 +171,17 @@ class Mapper:
                         guard=guard,
                     )
                 )
+        plans, computed, columns = computing.shaped(self, source, plans, columns)
         target = catalog.Table(
             name=name,
             columns=tuple(columns),
             primary=constraints.key(self, source, source.primary, "pkey") if source.primary else None,
             uniques=tuple(constraints.key(self, source, key, "key") for key in source.uniques),
-            checks=constraints.checks(self, source, plans),
+            checks=constraints.checks(self, source, [*plans, *computed], columns),
             comment=self._comment(source.comment, "table", str(source.name)),
             definition=source.definition if self.same else self.homes.definitions.get(source.name, ""),
         )
-        target = dataclasses.replace(target, indexes=constraints.indexes(self, source, target, plans))
+        target = dataclasses.replace(target, indexes=indexing.indexes(self, source, target, [*plans, *computed]))
         self._collations(source)
         if source.kind == "partitioned":
             self.risk("info", source.name, None, "partitioned: arrives as one table with every partition's rows")
@@ -184,6 +189,7 @@ class Mapper:
             source=source,
             target=target,
             columns=tuple(plans),
+            computed=computed,
             key=self.source.rows.key(source),
             form=self._form(source, plans),
             rows=self.rows.get(source.name, source.rows_estimate),
@@ -273,10 +279,6 @@ class Mapper:
     def _column(self, table: catalog.Table, column: catalog.Column, native: str, numbered: bool) -> catalog.Column:
         default, identity, generated = column.default, column.identity, column.generated
         if generated is not None and (not self.same or self.missing(generated)):
-            self.risk(
-                "medium", table.name, column.name,
-                "computed on the source; arrives as a plain column with the computed values",
-            )  # fmt: skip
             generated, default = None, None
         if not self.same and identity is None and self._is_rowid_key(table, column):
             identity = "by default"
@@ -297,13 +299,7 @@ class Mapper:
         elif default is not None and default.kind == "nextval" and column.identity is None:
             default, identity = numbering.by_sequence(self, table, column, default, numbered)
         elif default is not None and (not self.same or self.missing(default.sql)):
-            sql = self.target.ddl.translate_default(default, self._meaning(column))
-            if sql is None:
-                reason = self.missing(default.sql) or "no equivalent on the target"
-                self.leave("default", f"{table.name}.{column.name}", reason, default.sql)
-                default = None
-            else:
-                default = dataclasses.replace(default, sql=sql)
+            default = computing.default(self, table, column, default, native)
         back = None if self.same else self.was(table, column)
         kept = back.column if back is not None and back.column.native == native else None
         collation = column.collation if self.same else kept.collation if kept is not None else None
@@ -316,7 +312,7 @@ class Mapper:
         if column.extra and not self.same:
             self.leave("clause", f"{table.name}.{column.name}", f"the target has no {column.extra}", column.extra)
         # By which of several types the source held it is nothing to another engine.
-        of = column.type if self.same else dataclasses.replace(self._meaning(column), native="")
+        of = column.type if self.same else dataclasses.replace(self.meaning(column), native="")
         return catalog.Column(
             name=self.column_names[table.name][column.name],
             type=of,

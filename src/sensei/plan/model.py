@@ -54,6 +54,8 @@ class TablePlan:
     rows: int
     seen_as: sight.Sight | None = None  #: what stands in the source table's place; None: the table itself
     append: Append | None = None  #: `target` is the target's own table, and the rows are added to it
+    #: Columns that both engines compute, each in its own words: they are compared, and not copied.
+    computed: tuple[ColumnPlan, ...] = ()
 
     @property
     def id(self) -> str:

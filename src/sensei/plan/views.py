@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sensei import catalog, errors, queries
 from sensei.catalog import types
 from sensei.engines import base
-from sensei.plan import model, scoping, view_words
+from sensei.plan import carrying, model, scoping, view_words
 from sensei.validation import asked, scope
 
 if TYPE_CHECKING:  # the mapper hands itself in
@@ -160,15 +160,7 @@ class _Reader:
                 listed = tuple(c.name for c in made.this.expressions)
             text = made.expression.sql(dialect=self.written, comments=False)
         tree = queries.query(text, self.written)
-        for cast in list(tree.find_all(exp.Cast)):
-            # PostgreSQL writes 'word'::text; on MariaDB the cast would give the word a collation that goes before.
-            if isinstance(cast.this, exp.Literal) and cast.this.is_string and cast.to.this in exp.DataType.TEXT_TYPES:
-                cast.replace(cast.this)
-        for one_of in list(tree.find_all(exp.EQ)):
-            # Nor does another server know the array that PostgreSQL makes of IN.
-            array = one_of.expression.this.unnest() if isinstance(one_of.expression, exp.Any) else None
-            if isinstance(array, exp.Array):
-                one_of.replace(exp.In(this=one_of.this, expressions=array.expressions))
+        carrying.plain(tree)
         if name := queries.by_chance(tree):
             raise errors.BadInput(f"{name} gives another value each time")
         for node in tree.walk():

@@ -16,7 +16,7 @@ from sensei.config import migration as configuration
 from sensei.engines import base, keeping, ledger, merging
 from sensei.plan import append, existing, model, scoping, transformations
 from sensei.runner import desk as desks
-from sensei.runner import left, probing, rehearsal, scanning, script, verdicts, world
+from sensei.runner import judging, left, probing, rehearsal, scanning, script, verdicts, world
 from sensei.validation import preflight
 from sensei.work import sides
 
@@ -175,6 +175,7 @@ def look_at_source(
     return plan.Found(
         source.engine, identity, found, facts, rows, marker, plans,
         raw=raw, transformed=seen, probes=probes, orphans=orphans,
+        judge=judging.judge(source, session, target, writing, seen.sights),
     )  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def _pair(
                 # What an expression gives is read as just that from the source: nothing is lost in between.
                 c.there is types.Verdict.LOSSY and c.source not in computed,
             )
-            for c in table.columns
+            for c in (*table.columns, *table.computed)
         ),
         _key(table),
         made.source_engine == made.target_engine and table.form is not base.Form.TEXT,

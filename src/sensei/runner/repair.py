@@ -144,11 +144,13 @@ def _world(loaded: desks.Loaded, held: hold.Hold) -> Iterator[steps_context.Cont
 def _compared(loaded: desks.Loaded, pair: model.Pair) -> model.Pair:
     """Return a pair without what a validation does not compare: what is no difference there is none here."""
     ignored = loaded.config.validation.tolerances.ignore_columns
+    computed = {c.source for c in loaded.plan.table(pair.id).computed}  # nobody writes there
     return dataclasses.replace(
         pair,
         columns=tuple(
             dataclasses.replace(c, lossy=True) if scope.is_ignored(ignored, pair, c.source) else c
             for c in pair.columns
+            if c.source not in computed
         ),
     )  # fmt: skip
 

@@ -47,12 +47,17 @@ def sql(tree: Any, side: Side, *, binary: bool = False) -> str:
     from sqlglot import ErrorLevel
     from sqlglot import errors as glot
 
-    copy = _Rewriter(side, binary).rewrite(tree.copy())
+    copy = rewritten(tree, side, binary=binary)
     try:
         # Without comments: MySQL carries some of them out.
         return str(copy.sql(dialect=side.dialect, comments=False, unsupported_level=ErrorLevel.RAISE))
     except glot.SqlglotError as problem:
         raise errors.BadInput(f"{side.dialect} can't say this: {str(problem).splitlines()[0]}") from None
+
+
+def rewritten(tree: Any, side: Side, *, binary: bool = False) -> Any:
+    """Return a copy of a tree with one side's names and types; raises BadInput."""
+    return _Rewriter(side, binary).rewrite(tree.copy())
 
 
 def tables(tree: Any, plan: scope.Plan) -> dict[str, scope.Planned]:

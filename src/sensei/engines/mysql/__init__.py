@@ -18,6 +18,7 @@ from sensei.engines.mysql import (
     session,
     survey,
     undo,
+    weigh,
 )  # fmt: skip
 
 CAPABILITIES = base.Capabilities(
@@ -38,6 +39,7 @@ CAPABILITIES = base.Capabilities(
     set_default=False,
     deferrable=False,
     partial_indexes=False,
+    expression_indexes=False,  # MySQL 8 has them, and MariaDB does not
     case_sensitive_columns=False,
     max_comment=1024,
     views_by_name=True,
@@ -81,6 +83,7 @@ def engine() -> base.Engine:
         digests=digests.Digests(),
         survey=survey.Survey(),
         ask=ask.Ask(),
+        weigh=weigh.Weigh(),
         hazards=hazards.Hazards(),
         ledger_prefix=names.OWN_PREFIX,
         ledger_words=LEDGER_WORDS,

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from sensei.engines import base
-from sensei.engines.postgres import ask, ddl, digests, hazards, introspect, keep, merge, rows, session, survey, undo
+from sensei.engines.postgres import (
+    ask,
+    ddl,
+    digests,
+    hazards,
+    introspect,
+    keep,
+    merge,
+    rows,
+    session,
+    survey,
+    undo,
+    weigh,
+)
 
 
 def engine() -> base.Engine:
@@ -13,6 +26,7 @@ def engine() -> base.Engine:
         capabilities=base.Capabilities(
             transactional_ddl=True,
             keys_after_load=True,
+            index_element_bytes=2600,  # of 2,704, some of which its own head takes
             single_writer=False,
             has_schemas=True,
             enforced_types=True,
@@ -30,6 +44,7 @@ def engine() -> base.Engine:
         digests=digests.Digests(),
         survey=survey.Survey(),
         ask=ask.Ask(),
+        weigh=weigh.Weigh(),
         hazards=hazards.Hazards(),
         dialect=base.Dialect(overriding="OVERRIDING SYSTEM VALUE "),
         ledger_prefix='"sensei_".',

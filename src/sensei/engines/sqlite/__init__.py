@@ -16,6 +16,7 @@ from sensei.engines.sqlite import (
     session,
     survey,
     undo,
+    weigh,
 )
 
 CAPABILITIES = base.Capabilities(
@@ -45,6 +46,7 @@ def engine() -> base.Engine:
         digests=digests.Digests(),
         survey=survey.Survey(),
         ask=ask.Ask(),
+        weigh=weigh.Weigh(),
         hazards=hazards.Hazards(),
         ledger_prefix=names.OWN_PREFIX,
         script_command="sqlite3 DATABASE < {script}",
