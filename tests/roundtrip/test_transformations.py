@@ -81,6 +81,9 @@ def test_rows_are_left_out_and_a_column_is_computed_and_everything_else_knows_it
     found = sensei("validations", "run", move.id, json=True).data
     assert found["status"] == "validated", found["failures"]
     assert "computed by" in risks["goods", "price_cents"]["reason"]
+    (counted,) = move.status()["coerced"]
+    assert counted["column"] == "price_cents" and counted["values"] == counted["rows"] == len(kept)
+    assert counted["decision"].startswith("expression: ")
     move.rollback()
 
 

@@ -59,6 +59,12 @@ def test_zero_dates_arrive_as_the_policy_says_and_are_counted(
     assert rows == SEEN[policy]
     run = sensei("validations", "run", move.id, json=True).data
     assert run["status"] == "validated", run
+    counted = {("day", 3), ("at", 2), ("seen", 1)}
+    assert {(c["column"], c["values"]) for c in move.status()["coerced"]} == counted
+    certified = sensei("validations", "certificate", move.id, "--output", sensei.folder / "certificate.json").stdout
+    assert f"3 of 4 values of {move.plan['columns'][0]['table'].rpartition('.')[0]}.visits.day, by" in certified, (
+        certified
+    )
     assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
 
 

@@ -106,6 +106,10 @@ def _exceptions(of: Mapping[str, Any]) -> list[str]:
         rows = sum(n for counts in one["tables"].values() for n in counts.values())
         back = f", which took repair {one['undoes']} back" if one["undoes"] else ""
         lines.append(f"repair {one['number']} of {output.count(rows, 'row')} after the copy{back}")
+    lines += [
+        f"{c['values']:,} of {c['rows']:,} values of {c['table']}.{c['column']}, by {c['decision']}: {c['says']}"
+        for c in of.get("coerced", ())
+    ]
     if of["accepted_lossy"]:
         lines.append(f"agreed to be lossy, and not compared: {', '.join(of['accepted_lossy'])}")
     lines += [f"tolerance: {name} {value}" for name, value in of["tolerances"].items()]

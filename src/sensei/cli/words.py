@@ -277,6 +277,12 @@ def status_text(found: dict[str, Any]) -> list[str]:
         lines.append(f"  {row['table']} {row['key']}: {row['reason']}")
     if found.get("quarantine", {}).get("note"):
         lines.append(f"  {found['quarantine']['note']}")
+    if found.get("coerced"):
+        values = [
+            (f"{c['table']}.{c['column']}", f"{c['values']:,}", f"{c['rows']:,}", c["decision"], c["says"])
+            for c in found["coerced"]
+        ]
+        lines += ["", *output.table(values, ("column", "values", "of rows", "by", "which"))]
     if found.get("views"):
         rows_of_views = [(v["view"], v["state"], v["says"]) for v in found["views"]]
         lines += ["", *output.table(rows_of_views, ("view", "state", "compared"))]

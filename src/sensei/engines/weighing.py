@@ -153,7 +153,7 @@ def _alone(
 def _row(engine: base.Engine, columns: Sequence[catalog.Column]) -> str:
     """Return a query of one row that has a placeholder for each column."""
     given = [f"{_weigh(engine).given(c)} AS {engine.ddl.quote(c.name)}" for c in columns]
-    return f"SELECT {', '.join(given) or '1 AS nothing'}"
+    return f"SELECT {', '.join(given) or '1 AS v'}"
 
 
 def _bound(engine: base.Engine, columns: Sequence[catalog.Column], row: Values) -> list[Any]:

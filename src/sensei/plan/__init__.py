@@ -174,6 +174,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         target_was_empty=not (target.catalog.tables or target.catalog.others or target.catalog.sequences),
         held=holding.held,
         hanging=holding.hanging,
+        coerced=transformations.coerced(mapper),
     )
     return views.add(made, mapper, source.catalog, target.catalog, target.amends)
 

@@ -80,8 +80,12 @@ class Mapper:
 
     def override(self, table: catalog.Table, column: catalog.Column) -> table_config.ColumnMapping | None:
         """Return what the configuration says of a column."""
-        mapped = self._mapping(table.name)
-        return mapped.columns.get(column.name) if mapped else None
+        return self.override_named(table.name, column.name)
+
+    def override_named(self, table: catalog.TableName, column: str) -> table_config.ColumnMapping | None:
+        """Return what the configuration says of the column of that name."""
+        mapped = self._mapping(table)
+        return mapped.columns.get(column) if mapped else None
 
     def name_tables(self, tables: list[catalog.Table]) -> None:
         """Give every table and column its name on the target; refuses names that would merge or not fit."""

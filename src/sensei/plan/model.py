@@ -142,6 +142,18 @@ class ViewPlan:
 
 
 @dataclass(frozen=True)
+class Coerced:
+    """Values of a column that arrive as others, by a decision in the configuration."""
+
+    table: str
+    column: str
+    decision: str  #: the option, or the expression
+    values: int  #: how many are concerned
+    rows: int  #: of so many that are taken
+    says: str  #: what becomes of them
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that start, resume and rollback need; a function of config and both catalogs."""
 
@@ -168,6 +180,7 @@ class Plan:
     #: Sequences of the source that no step creates -> what numbers their column on the target.
     numbering: dict[str, str] = field(default_factory=dict)
     views: tuple[ViewPlan, ...] = ()
+    coerced: tuple[Coerced, ...] = ()
 
     def view(self, name: str) -> ViewPlan:
         """Return the view of that name on the target, `schema.name`; raises KeyError."""

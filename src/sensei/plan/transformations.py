@@ -13,10 +13,10 @@ from sensei.catalog import sight, types
 from sensei.config import migration as configuration
 from sensei.config import tables as table_config
 from sensei.engines import base
-from sensei.plan import zero_dates
+from sensei.plan import model, zero_dates
 
 if TYPE_CHECKING:
-    from sensei.plan import mapping, model
+    from sensei.plan import mapping
 
 Kind = types.Kind
 
@@ -348,3 +348,18 @@ def mapped(probe: Probe, native: str, expression: str) -> types.Mapped:
     rounded = f"; the type rounds {probe.rounded:,} of {probe.rows:,} values" if probe.rounded else ""
     there = types.Verdict.LOSSY if probe.rounded or probe.back is types.Verdict.LOSSY else types.Verdict.EXACT
     return types.Mapped(native, there, probe.back, f"computed by {expression}: {probe.says}{rounded}")
+
+
+def coerced(mapper: mapping.Mapper) -> tuple[model.Coerced, ...]:
+    """Return how many values of each column arrive as others, by which decision."""
+    found = []
+    for (table, column), zero in mapper.zeroed.items():
+        becomes = "arrive as NULL" if zero.policy == "null" else "arrive as text, as does all of the column"
+        decision = f"zero_dates: {zero.policy}"
+        found.append(model.Coerced(str(table), column, decision, zero.rows, mapper.rows.get(table, 0), becomes))
+    for (table, column), probe in mapper.probes.items():
+        says = f"computed; the type rounds {probe.rounded:,} of them" if probe.rounded else "computed"
+        by = mapper.override_named(table, column)
+        decision = f"expression: {by.expression}" if by is not None else "expression"
+        found.append(model.Coerced(str(table), column, decision, probe.rows - probe.nulls, probe.rows, says))
+    return tuple(found)

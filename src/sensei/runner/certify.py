@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -161,6 +162,7 @@ def _exceptions(
         "quarantine": [
             {"table": table, "rows": sum(reasons.values()), "reasons": reasons} for table, reasons in held.items()
         ],
+        "coerced": [dataclasses.asdict(c) for c in loaded.plan.coerced],
         "accepted_lossy": list(loaded.config.options.accept_lossy),
         "tolerances": {name: value for name, value in agreed.items() if value != plain[name]},
         "not_migrated": [{"kind": n.kind, "object": n.object, "reason": n.reason} for n in loaded.plan.not_migrated],

@@ -130,7 +130,7 @@ class _Trial:
         return weighing.alike(here, there, self._kind())
 
     def _differs(self, row: weighing.Values, here: str | None, there: weighing.Said, is_real: bool) -> str:
-        named = ", ".join(f"{c.name} = {_shown(v)}" for c, v in zip(self.here, row, strict=True))
+        named = ", ".join(f"{c.name} = {_shown(v, c.type.kind)}" for c, v in zip(self.here, row, strict=True))
         given = "for rows that are there" if is_real else f"with {named}" if named else "asked by itself"
         if there.error:
             return f"{given} the target says: {there.error}"
@@ -142,7 +142,8 @@ class _Trial:
             case _:
                 if is_real:
                     return f"{given} the target makes another value of it than the source"
-                return f"{given} the source makes {_shown(here)} of it, and the target {_shown(there.text)}"
+                made = [_shown(text, self._kind()) for text in (here, there.text)]
+                return f"{given} the source makes {made[0]} of it, and the target {made[1]}"
         return f"{given} the source {words[here or '']}, and the target {words[there.text or '']}"
 
     # -- values
@@ -208,7 +209,9 @@ def _around(word: str, of: types.LogicalType) -> Iterator[str]:
             return
 
 
-def _shown(value: str | None) -> str:
+def _shown(value: str | None, kind: Kind) -> str:
     if value is None:
         return "NULL"
+    if kind in (Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT, Kind.BOOLEAN):
+        return value
     return repr(value if len(value) <= 40 else f"{value[:40]}…")

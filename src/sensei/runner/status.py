@@ -78,6 +78,7 @@ def status(desk: desks.Desk, migration: str, detailed: bool = False) -> dict[str
     if detailed:
         document["steps"] = _steps(desk, row)
         document["views"] = _views(desk, row)
+        document["coerced"] = row.plan["plan"].get("coerced", [])
         document["quarantine"] = _quarantine(desk, row)
         document["journal"] = {"events": len(desk.store.events(row.id)), "problems": desk.store.verify(row.id)}
     return document
