@@ -16,16 +16,19 @@ INSERT INTO visits VALUES (1, '2026-05-04', '2026-05-04 10:11:12.5', '2026-05-04
   (2, '0000-00-00', '0000-00-00', '0000-00-00', '2026-05-05'),
   (3, '2026-00-00', NULL, NULL, '2026-05-06'),
   (4, '2026-05-00', '2026-05-00 01:02:03', '2026-05-07 00:00:00', '2026-05-07');
+SET STATEMENT sql_mode = 'ALLOW_INVALID_DATES' FOR
+  INSERT INTO visits VALUES (5, '2026-02-31', NULL, NULL, '2026-05-08');
 CREATE TABLE days (day date PRIMARY KEY, note text) ENGINE=InnoDB;
 INSERT INTO days VALUES ('0000-00-00', 'zero'), ('2026-05-04', 'day');
 """
 LOSSY = ["visits.day", "visits.at", "visits.seen"]
 #: What a zero timestamp is to each reader.
 SEEN = {
-    "null": [("2026-05-04", "2026-05-04 10:11:12.5"), (None, None), (None, None), (None, None)],
+    "null": [("2026-05-04", "2026-05-04 10:11:12.5"), (None, None), (None, None), (None, None), (None, None)],
     "text": [
         ("2026-05-04", "2026-05-04 10:11:12.500"), ("0000-00-00", "0000-00-00 00:00:00.000"),
         ("2026-00-00", None), ("2026-05-00", "2026-05-00 01:02:03.000"),
+        ("2026-02-31", None),
     ],
 }  # fmt: skip
 
@@ -45,11 +48,11 @@ def test_zero_dates_arrive_as_the_policy_says_and_are_counted(
     ends.run(source, MADE)
     move = _plan(sensei, source, target, policy)
     said = {(r["table"].rpartition(".")[2], r["column"]): r["reason"] for r in move.plan["risks"] if r["column"]}
-    assert said["visits", "day"].startswith("3 zero or partial dates")
-    assert said["visits", "at"].startswith("2 zero or partial dates")
-    assert said["visits", "seen"].startswith("1 zero or partial dates")
+    assert said["visits", "day"].startswith("4 zero, partial or impossible dates")
+    assert said["visits", "at"].startswith("2 zero, partial or impossible dates")
+    assert said["visits", "seen"].startswith("1 zero, partial or impossible dates")
     assert "1 of 2 rows hold zero and partial dates" in said["days", "day"]  # rows are found by it: not touched
-    assert "zero or partial" not in said.get(("visits", "clean"), "")
+    assert "zero, partial" not in said.get(("visits", "clean"), "")
     columns = {c["column"]: c for c in move.plan["columns"] if c["table"].endswith("visits")}
     assert columns["day"]["back"] == columns["at"]["back"] == "lossy"
     move.start()
@@ -59,10 +62,10 @@ def test_zero_dates_arrive_as_the_policy_says_and_are_counted(
     assert rows == SEEN[policy]
     run = sensei("validations", "run", move.id, json=True).data
     assert run["status"] == "validated", run
-    counted = {("day", 3), ("at", 2), ("seen", 1)}
+    counted = {("day", 4), ("at", 2), ("seen", 1)}
     assert {(c["column"], c["values"]) for c in move.status()["coerced"]} == counted
     certified = sensei("validations", "certificate", move.id, "--output", sensei.folder / "certificate.json").stdout
-    assert f"3 of 4 values of {move.plan['columns'][0]['table'].rpartition('.')[0]}.visits.day, by" in certified, (
+    assert f"4 of 5 values of {move.plan['columns'][0]['table'].rpartition('.')[0]}.visits.day, by" in certified, (
         certified
     )
     assert move.rollback("--verify").data["rollback_verification"] == moves.LINES
@@ -83,7 +86,7 @@ def test_rows_that_are_left_out_are_not_counted_and_clean_columns_stay_what_they
     source, target = maker("mysql")(), maker("postgres")()
     ends.run(source, MADE)
     move = _plan(sensei, source, target, "null", tables={"visits": {"where": "id IN (1, 3)"}})
-    said = [r["reason"] for r in move.plan["risks"] if "zero or partial" in r["reason"]]
+    said = [r["reason"] for r in move.plan["risks"] if "zero, partial" in r["reason"]]
     assert [s.split(" zero")[0] for s in said] == ["1"]
     move.start()
     assert ends.ask(target, "SELECT id, day::text, clean::text FROM visits ORDER BY id") == [

@@ -19,13 +19,17 @@ Kind = types.Kind
 SAMPLES = 5
 
 
+#: What MySQL takes for dates and others do not.
+NO_DATES = "zero and partial dates, those of the year 0, and days that no month has"
+
+
 class Hazard(StrEnum):
     """What makes a value one that not every engine's type of its kind holds."""
 
     NAN = "NaN"
     INFINITE = "infinite numbers"
     MINUS_ZERO = "minus zero"
-    ZERO_DATE = "zero or partial dates"
+    ZERO_DATE = "zero, partial or impossible dates"
     OUTSIDE = "outside of what is held"  #: below `low` or above `high`
     DURATION = "durations below 00:00:00 or above 24:00:00"
     NUL = "texts with a NUL character"

@@ -117,7 +117,7 @@ def make(config: configuration.MigrationConfig, source: Found, target: Found) ->
         for t in tables
     ]
     transformations.say(mapper, tables, source.orphans)
-    tables = fitting.fitted(mapper, tables)
+    tables = fitting.fitted(mapper, tables, added_to)
     there = existing.standing(
         target.engine, target.catalog, (t.target.name for t in tables), (s.name for s, _ in sequences)
     )

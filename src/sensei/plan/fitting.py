@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from sensei import catalog, errors
@@ -15,8 +15,13 @@ if TYPE_CHECKING:  # the mapper is handed in
     from sensei.plan import mapping
 
 
-def fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.TablePlan]:
-    """Let the target change what would not fit; a type that changes may change those that point to it."""
+def fitted(
+    mapper: mapping.Mapper, tables: list[model.TablePlan], added_to: Collection[catalog.TableName] = ()
+) -> list[model.TablePlan]:
+    """Let the target change what would not fit; a type that changes may change those that point to it.
+
+    `added_to`: tables of the source whose rows go into a table that is there already, and need not be made.
+    """
     if mapper.same:
         return tables
     notes: dict[tuple[str, str], None] = {}
@@ -28,7 +33,7 @@ def fitted(mapper: mapping.Mapper, tables: list[model.TablePlan]) -> list[model.
         if changed == tables:
             break
         tables = changed
-    _refuse({str(t.source.name): fit.hinders for t, fit in shaped if fit.hinders})
+    _refuse({t.id: fit.hinders for t, fit in shaped if fit.hinders and t.source.name not in added_to})
     for table_id, note in notes:
         mapper.risks.append(model.Risk("info", table_id, None, note))
     return tables
@@ -68,16 +73,17 @@ def _table(
     for key in plan.target.foreign_keys:
         if key.name in fit.refused:
             mapper.leave("foreign key", f"{plan.source.name}.{key.name}", fit.refused[key.name])
-    columns = []
-    for c in plan.columns:
+
+    def shaped(c: model.ColumnPlan) -> model.ColumnPlan:
         new = fit.types.get(c.target)
-        if new is not None:
-            there, back = types.worse(c.there, new.there), types.worse(c.back, new.back)
-            reason = f"{c.reason}; {new.reason}" if c.reason else new.reason
-            c = dataclasses.replace(c, target_native=new.native, there=there, back=back, reason=reason)
-            if {new.there, new.back} != {types.Verdict.EXACT}:
-                mapper.risks.append(model.Risk("low", plan.id, c.source, new.reason, new.there, new.back))
-        columns.append(c)
+        if new is None:
+            return c
+        there, back = types.worse(c.there, new.there), types.worse(c.back, new.back)
+        reason = f"{c.reason}; {new.reason}" if c.reason else new.reason
+        if {new.there, new.back} != {types.Verdict.EXACT}:
+            mapper.risks.append(model.Risk("low", plan.id, c.source, new.reason, new.there, new.back))
+        return dataclasses.replace(c, target_native=new.native, there=there, back=back, reason=reason)
+
     target = dataclasses.replace(
         plan.target,
         columns=tuple(
@@ -87,7 +93,8 @@ def _table(
         indexes=tuple(fit.indexes.get(i.name, i) for i in plan.target.indexes),
         foreign_keys=tuple(k for k in plan.target.foreign_keys if k.name not in fit.refused),
     )
-    return dataclasses.replace(plan, columns=tuple(columns), target=target), fit
+    columns, computed = tuple(map(shaped, plan.columns)), tuple(map(shaped, plan.computed))
+    return dataclasses.replace(plan, columns=columns, computed=computed, target=target), fit
 
 
 def _refuse(hinders: Mapping[str, str]) -> None:

@@ -80,7 +80,7 @@ def column(of: catalog.Column, how: Zeroed, source: base.Engine) -> tuple[catalo
 def mapped(how: Zeroed, source: base.Engine, target: base.Engine) -> types.Mapped:
     """Return what the column is on the target."""
     native = target.ddl.map_type(how.of, source.name, None).native
-    count = f"{how.rows:,} zero or partial dates"
+    count = f"{how.rows:,} zero, partial or impossible dates"
     if how.policy == "null":
         return types.Mapped(
             native, Verdict.LOSSY, Verdict.LOSSY, f"{count} arrive as NULL, by zero_dates, and go home so"

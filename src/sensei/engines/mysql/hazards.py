@@ -68,7 +68,9 @@ class Hazards:
         x, known = names.quote(column.name), facts.of(session, table).column(column.name)
         match lack.hazard:
             case Hazard.ZERO_DATE if known.word in ("date", "datetime", "timestamp"):
-                return f"{x} IS NOT NULL AND IFNULL(TO_DAYS({x}), 0) <= 365"
+                # A server that allows invalid dates takes 31 February, and reckons it to be in March.
+                no_day = f"DAYOFMONTH({x}) <> DAYOFMONTH(FROM_DAYS(TO_DAYS({x})))"
+                return f"{x} IS NOT NULL AND (IFNULL(TO_DAYS({x}), 0) <= 365 OR {no_day})"
             case Hazard.DURATION if known.word == "time":
                 return f"({x} < '00:00:00' OR {x} > '24:00:00')"
             case Hazard.MINUS_ZERO if known.word in ("float", "double"):

@@ -7,7 +7,7 @@ import re
 from sensei import catalog
 from sensei.catalog import rowtext, types
 from sensei.engines import base, hazards
-from sensei.engines.hazards import Hazard, Lack
+from sensei.engines.hazards import NO_DATES, Hazard, Lack
 from sensei.engines.postgres import ddl, rows
 
 Kind = types.Kind
@@ -27,7 +27,7 @@ class Hazards:
             return []
         word, size = found["word"].strip(), int(found["size"]) if found["size"] else None
         if word in ("date", "timestamp", "timestamptz") and of.kind in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
-            return [Lack(Hazard.ZERO_DATE, "zero and partial dates, and those of the year 0")]
+            return [Lack(Hazard.ZERO_DATE, NO_DATES)]
         if word == "time" and of.kind is Kind.TIME:
             return [Lack(Hazard.DURATION, "durations below 00:00:00 or above 24:00:00")]
         if word == "boolean" and of.kind is Kind.INTEGER:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from sensei import catalog
 from sensei.catalog import types
 from sensei.engines import base
-from sensei.engines.hazards import Hazard, Lack
+from sensei.engines.hazards import NO_DATES, Hazard, Lack
 from sensei.engines.sqlite import names, read
 
 Kind = types.Kind
@@ -25,7 +25,7 @@ class Hazards:
             case Kind.DECIMAL if native.upper().startswith("DECIMAL"):
                 return [Lack(Hazard.NAN, "NaN")]
             case Kind.DATE | Kind.TIMESTAMP | Kind.TIMESTAMPTZ:
-                return [Lack(Hazard.ZERO_DATE, "zero and partial dates, and those of the year 0")]
+                return [Lack(Hazard.ZERO_DATE, NO_DATES)]
             case Kind.TIME:
                 return [Lack(Hazard.DURATION, "durations below 00:00:00 or above 24:00:00")]
             case Kind.TEXT:
