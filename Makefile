@@ -65,7 +65,7 @@ fidelity: venv ## Whole databases everywhere and back; writes docs/fidelity.md
 	@TESTERS=$(TESTERS) $(BIN)/python tests/fidelity_document.py
 
 fuzz: venv ## Random databases everywhere and back (make fuzz FUZZ_MINUTES=60), minutes of all directions together
-	@FUZZ_MINUTES=$(or $(FUZZ_MINUTES),10) $(BIN)/pytest -q -n $(TESTERS) --dist worksteal tests/conformance/test_fuzz.py
+	@FUZZ_MINUTES=$(or $(FUZZ_MINUTES),10) $(BIN)/pytest -q -n $(TESTERS) --dist worksteal tests/conformance/test_fuzz.py tests/conformance/test_fuzz_expressions.py
 
 format: venv ## Put the code into the formatter's form
 	@$(BIN)/ruff check --fix .

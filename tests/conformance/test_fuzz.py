@@ -26,7 +26,7 @@ WAYS = [(a, b) for a in ends.ENGINES for b in ends.ENGINES]
 #: Minutes in all for `make fuzz`; 0: the fixed budget of the tests.
 MINUTES = float(os.environ.get("FUZZ_MINUTES", "0"))
 #: Databases of one draw; the first is always the smallest there is.
-EXAMPLES = 8 if MINUTES else 3
+EXAMPLES = 8 if MINUTES else 2
 _numbers = itertools.count()
 
 

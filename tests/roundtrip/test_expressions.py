@@ -199,3 +199,24 @@ def test_a_default_that_is_an_expression_comes_along_where_both_servers_make_the
     columns = [c for c in ("n", "t", "half", "u") if c not in expected]
     asked = f"SELECT {', '.join(columns)} FROM d"
     assert [tuple(map(str, r)) for r in ends.ask(there, asked)] == [tuple(map(str, r)) for r in ends.ask(here, asked)]
+
+
+@pytest.mark.parametrize("loads", ["LOAD DATA", "INSERT"])
+def test_a_computed_column_that_rounds_what_it_computes_keeps_no_row_from_mariadb(
+    loads: str, sensei: fix_sensei.Sensei, maker: ends.Maker
+) -> None:
+    here, there = maker("mysql")(), maker("mysql")()
+    ends.run(
+        here,
+        "CREATE TABLE r (id int PRIMARY KEY, c decimal(10,2), `it's` decimal(10,2) AS (c / 7) STORED,"
+        " v decimal(10,1) AS (c / 3) VIRTUAL) ENGINE=InnoDB; INSERT INTO r (id, c) VALUES (1, 1), (2, 10), (3, NULL)",
+    )
+    ends.run(there, f"SET GLOBAL local_infile = {int(loads == 'LOAD DATA')}")
+    try:
+        move = _planned(sensei, here, there)
+        move.start()
+    finally:
+        ends.run(there, "SET GLOBAL local_infile = 1")
+    assert not move.quarantine()
+    asked = "SELECT * FROM r ORDER BY id"
+    assert ends.ask(there, asked) == ends.ask(here, asked) != []

@@ -122,9 +122,33 @@ def _read(sql: str, dialect: str, target: str) -> Any:
             continue  # only SQLite's younger versions have it
         if isinstance(node, exp.Anonymous):
             raise errors.BadInput(f"what the function {node.name} means is known to its server only")
+        if target == "postgres" and (_compares_texts(node) or not node.find(exp.Column)):
+            _refuse_bare_texts(node)
         if type(node).__name__ not in _KNOWN:
             raise errors.BadInput(f"{_word(node)} is not carried between servers")
     return tree
+
+
+def _refuse_bare_texts(node: Any) -> None:
+    """Raise BadInput where only texts are asked: a CREATE TABLE of PostgreSQL finds no collation for them."""
+    from sqlglot import exp
+
+    if (
+        isinstance(node, exp.Predicate | exp.Func)
+        and not isinstance(node, exp.Cast)
+        and any(n.is_string for n in node.find_all(exp.Literal))
+    ):
+        raise errors.BadInput(f"{_word(node)} of texts alone has no collation on the target")
+
+
+def _compares_texts(node: Any) -> bool:
+    """Tell whether a comparison among several holds two texts against each other."""
+    from sqlglot import exp
+
+    if not isinstance(node, exp.In | exp.Between) or node.this.find(exp.Column):
+        return False
+    others = node.expressions or [node.args["low"], node.args["high"]]
+    return any(not o.find(exp.Column) and o.find(exp.Literal) and o.find(exp.Literal).is_string for o in others)
 
 
 def plain(tree: Any) -> Any:

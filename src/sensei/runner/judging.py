@@ -33,6 +33,9 @@ _VALUES: dict[Kind, Sequence[str]] = {
     Kind.TIME: ("00:00:00", "12:00:00", "23:59:59.999999"),
     Kind.TIMESTAMP: ("0001-01-01 00:00:00", "2024-01-01 00:00:00", "2024-02-29 23:59:59.999999", "9999-12-31 23:59:59"),
 }
+_NUMBERS = (Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT)
+#: Numbers with which sums and products stay within all types.
+_ORDINARY = 1000
 _WHOLE = (0, 1, -1, 2, 3, 7, -7, 10, 100)
 
 
@@ -64,11 +67,10 @@ class _Trial:
         asks = self._asks(self.source, self.question.here, 0)
         made = self._rows()
         known = weighing.say(self.source, self.reading, self.here, asks, made)
-        # What the source has no answer to is no row of it, and never will be.
         rows = [
-            (row, said.text, False)
+            (row, text, False)
             for row, said in zip(made, known, strict=True)
-            if said.is_held and not said.error and self._fits(said.text)
+            if said.is_held and self._fits(text := self._answer(row, said)) and (text is not None or not said.error)
         ]
         rows += [(row, text, True) for row, text in self._taken(asks)]
         if not rows:
@@ -89,6 +91,16 @@ class _Trial:
             says = f"the target says: {refused}" if refused else "it could not be tried on any value"
             return carrying.Judgement(against=says)
         return carrying.Judgement(tried)
+
+    def _answer(self, row: weighing.Values, said: weighing.Said) -> str | None:
+        """Return what the source says of a row. What it has no answer to is no row of it, and never will be.
+
+        That is no reason to let the target take such a row, unless a number is just too large for both.
+        """
+        if not said.error or self.question.use is not carrying.Use.CHECK:
+            return said.text
+        numbers = [v for v, c in zip(row, self.here, strict=True) if v is not None and c.type.kind in _NUMBERS]
+        return "0" if all(abs(decimal.Decimal(v)) <= _ORDINARY for v in numbers) else None
 
     def _asks(self, engine: base.Engine, sql: str, side: int) -> str:
         match self.question.use:

@@ -27,6 +27,7 @@ _TEXTS = frozenset({"char", "varchar", "tinytext", "text", "mediumtext", "longte
 #: What may hold more than a packet's usual size.
 ENDLESS = frozenset({"mediumtext", "longtext", "mediumblob", "longblob", "json"})
 BLOBS = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
+_ROUNDED = re.compile(r"column '(.*)' at row \d+$", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Column:
     collation: str
     digits: int  #: of a second's fraction
     numbered: bool = False  #: AUTO_INCREMENT
+    generated: bool = False  #: the server computes it
 
     @property
     def zerofill(self) -> bool:
@@ -57,6 +59,20 @@ class Facts:
     #: Name of each index that holds whole columns in ascending order -> its columns in lower case.
     indexes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     view: sight.Sight | None = None  #: how the migration sees it
+
+    def only_rounded(self, session: MysqlSession, warnings: int) -> bool:
+        """Tell whether all that the last statement was warned of is that computed columns round what they compute.
+
+        Of columns that are loaded, such a note means that a value is not what it was.
+        """
+        rounded = {c.name for c in self.columns.values() if c.generated}
+        if not rounded:
+            return False
+        found = session.rows("SHOW WARNINGS")
+        return len(found) == warnings and all(
+            level == "Note" and code == 1265 and (told := _ROUNDED.search(str(text))) is not None and told[1] in rounded
+            for level, code, text in found
+        )
 
     def column(self, name: str) -> Column:
         """Return a column; raises UnknownName."""
@@ -111,7 +127,7 @@ def _ask(session: MysqlSession, table: catalog.TableName) -> Facts:
         {
             str(name).lower(): Column(
                 str(name), str(word).lower(), str(full), nullable == "YES", str(charset or ""), str(collation or ""),
-                int(digits or 0), "auto_increment" in str(extra).lower(),
+                int(digits or 0), "auto_increment" in str(extra).lower(), "generated" in str(extra).lower().split(),
             )
             for name, word, full, nullable, charset, collation, digits, extra in columns
         }

@@ -32,7 +32,7 @@ _PINNED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("autocommit",), "1"),
     (("completion_type",), "0"),
     (("sql_notes",), "1"),  # a rounded decimal is told by a note only
-    (("max_error_count",), "64"),
+    (("max_error_count",), "65535"),  # as many as there can be: each is looked at where columns are computed
     (("sql_select_limit",), "18446744073709551615"),
     (("sql_big_selects",), "1"),
     (("sql_safe_updates",), "0"),
