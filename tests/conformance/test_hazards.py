@@ -16,10 +16,21 @@ import reader
 import servers_mysql
 
 _VARIANTS = ["cfcd2084-95d5-65ef-66e7-dff9f98764da", "c4ca4238-a0b9-8382-0dcc-509a6f75849b", None]
-POSTGRES: dict[str, list[Any]] = {**extreme_values.POSTGRES, "uuid": [*extreme_values.POSTGRES["uuid"], *_VARIANTS]}
+#: MariaDB takes thirty-one containers in each other, and any number beside each other or in texts.
+_DEEP = [
+    *("[" * n + "]" * n for n in (31, 32)), *('{"a":' * n + "1" + "}" * n for n in (31, 32)),
+    "[" + ",".join(["[]"] * 50) + "]", '["' + "[{" * 40 + '\\""]', '{"' + "[" * 40 + '": 1}',
+]  # fmt: skip
+POSTGRES: dict[str, list[Any]] = {
+    **extreme_values.POSTGRES,
+    "uuid": [*extreme_values.POSTGRES["uuid"], *_VARIANTS],
+    "json": [*extreme_values.POSTGRES["json"], *_DEEP],
+    "jsonb": [*extreme_values.POSTGRES["jsonb"], *_DEEP],
+}
 SQLITE: dict[str, list[Any]] = {
     **extreme_values.SQLITE,
     "UUID": [*extreme_values.SQLITE["UUID"], *_VARIANTS],
+    "JSON": [*extreme_values.SQLITE["JSON"], *_DEEP],
     "TIMESTAMPTZ": [
         *extreme_values.SQLITE["TIMESTAMPTZ"], "1970-01-01 00:00:00Z", "2038-01-19 03:14:08Z", "1970-01-01 00:00:01Z",
     ],

@@ -36,6 +36,7 @@ class Hazard(StrEnum):
     NO_TEXT = "bytes that are no characters"
     NO_LABEL = "an enum's empty error value"
     LONG = "too long"  #: longer than `high`, in characters or bytes
+    DEEP = "JSON nested too deeply"  #: with more than `high` arrays and objects in each other
     UUID_VARIANT = "no uuid of a variant that is held"
 
 

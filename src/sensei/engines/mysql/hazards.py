@@ -13,6 +13,8 @@ from sensei.engines.mysql import facts, names
 Kind = types.Kind
 
 _NATIVE = re.compile(r"(?P<word>\w+)(?:\((?P<size>\d+)[^)]*\))?(?P<unsigned> unsigned)?.*", re.DOTALL)
+#: MariaDB calls deeper documents invalid; MySQL takes a hundred.
+_DEEPEST = 31
 _BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 #: Character sets with zeros in the bytes of other characters.
 _WIDE = frozenset({"ucs2", "utf16", "utf16le", "utf32"})
@@ -45,6 +47,9 @@ class Hazards:
         if word == "uuid" and of.kind is Kind.UUID:
             says = "values that MariaDB takes for no uuid: the 13th digit is 8 to f, and the 17th is 0 to 7"
             return [Lack(Hazard.UUID_VARIANT, says)]
+        if of.kind in (Kind.JSON, Kind.JSONB):
+            says = f"JSON of more than {_DEEPEST} arrays and objects in each other, which MariaDB does not take"
+            return [Lack(Hazard.DEEP, says, high=_DEEPEST)]
         if word == "tinyint" and size == 1 and of.kind is Kind.BOOLEAN:
             return []
         if word in _BITS and of.kind is Kind.INTEGER:

@@ -69,7 +69,20 @@ class Hazards:
                 return f"char_length({x}) > {lack.high}"
             case Hazard.LONG if of.kind is Kind.BYTES:
                 return f"octet_length({x}) > {lack.high}"
+            case Hazard.DEEP if of.kind in (Kind.JSON, Kind.JSONB) and isinstance(lack.high, int):
+                return _deeper(f"{x}::text", lack.high)
             case Hazard.UUID_VARIANT if of.kind is Kind.UUID:
                 return f"{x}::text ~ '^.{{14}}[89a-f].{{4}}[0-7]'"
             case _:
                 return None
+
+
+def _deeper(text: str, levels: int) -> str:
+    """Return a condition that is true of JSON with more containers in each other: peeled so often, some are left."""
+    quoted, others, leaf = (ddl.literal(p) for p in (r'"(\\.|[^"\\])*"', r"[^][{}]", r"\[\]|\{\}"))
+    brackets = f"regexp_replace(regexp_replace({text}, {quoted}, '', 'g'), {others}, '', 'g')"
+    for _ in range(levels):
+        brackets = f"regexp_replace({brackets}, {leaf}, '', 'g')"
+    # Most documents have not even so many containers in all.
+    few = f"length({text}) - length(translate({text}, '[{{', '')) <= {levels}"
+    return f"CASE WHEN {few} THEN false ELSE {brackets} <> '' END"

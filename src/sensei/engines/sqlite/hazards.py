@@ -59,6 +59,14 @@ class Hazards:
             case Hazard.OUTSIDE if of.kind is Kind.TIMESTAMPTZ:
                 # Seconds since 1970 in UTC; a fraction belongs to its second.
                 return f"CAST(strftime('%s', {x}) AS INTEGER) NOT BETWEEN 1 AND 2147483647"
+            case Hazard.DEEP if of.kind in (Kind.JSON, Kind.JSONB):
+                # Most documents have not even so many containers in all.
+                many = f"length({x}) - length(replace(replace({x}, '[', ''), '{{', '')) > {lack.high}"
+                tree = f"tree AS (SELECT id, parent FROM json_tree({x}) WHERE type IN ('array', 'object'))"
+                deep = "deep (id, n) AS (SELECT id, 1 FROM tree WHERE parent IS NULL UNION ALL"
+                deep += " SELECT tree.id, deep.n + 1 FROM tree JOIN deep ON tree.parent = deep.id)"
+                depth = f"(WITH RECURSIVE {tree}, {deep} SELECT max(n) FROM deep)"
+                return f"typeof({x}) = 'text' AND {many} AND json_valid({x}) AND {depth} > {lack.high}"
             case Hazard.UUID_VARIANT if of.kind is Kind.UUID:
                 digits = f"replace(CASE typeof({x}) WHEN 'blob' THEN hex({x}) ELSE lower({x}) END, '-', '')"
                 return f"lower(substr({digits}, 13, 1)) >= '8' AND substr({digits}, 17, 1) < '8'"
