@@ -20,19 +20,23 @@ Values = Sequence[str | None]
 TRIED = frozenset(
     {Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT, Kind.BOOLEAN, Kind.TEXT, Kind.DATE, Kind.TIME, Kind.TIMESTAMP}
 )
+#: Bytes of a text that is taken from a row.
+LONGEST = 4000
 #: What stands for a value that is too large for its column.
 BEYOND = "beyond"
-#: Rows that go into one question.
-BATCH = 50
+#: Rows that go into one question; SQLite takes no more than 500 in a list of queries.
+BATCH = 200
 #: Parameters of one question; SQLite takes no more than 32,766, and older ones 999.
 PARAMETERS = 900
+#: The column of a row's number; no other is likely to be called so.
+_PLACE = "sensei_place_of_row"
 
 
 class Weigh(Protocol):
     """How an engine is told that a value is of a column, and gives a value as text; kinds are those of `TRIED`."""
 
-    def given(self, column: catalog.Column) -> str:
-        """Return a placeholder that is to an expression what the column is, with its type and collation."""
+    def given(self, column: catalog.Column, value: str) -> str:
+        """Return a given value as something that is to an expression what the column is: of its type and collation."""
 
     def cast(self, sql: str, column: catalog.Column) -> str:
         """Return an expression's value as the column would hold it."""
@@ -84,11 +88,18 @@ def rows(
 ) -> list[tuple[tuple[str | None, ...], str | None]]:  # fmt: skip
     """Return (values, answer) of rows that are there: the first that the server finds, and the last by the key.
 
-    Raises ServerFailed where the question is not understood, or one row's answer is an error.
+    Long texts are passed over: many of them would be held at once. Raises ServerFailed where the question is not
+    understood, or one row's answer is an error.
     """
     q = engine.ddl.quote
+    short = [
+        f"({q(c.name)} IS NULL OR octet_length({q(c.name)}) <= {LONGEST})"
+        for c in columns
+        if c.type.kind is Kind.TEXT and (c.type.length is None or c.type.length > LONGEST)
+    ]
+    where = " AND ".join([*([f"({where}\n)"] if where else []), *short])
     listed = ", ".join([*(_shown(engine, c) for c in columns), asks])
-    base_sql = f"SELECT {listed} FROM {engine.ddl.qualified(table.name)}" + (f" WHERE ({where}\n)" if where else "")
+    base_sql = f"SELECT {listed} FROM {engine.ddl.qualified(table.name)}" + (f" WHERE {where}" if where else "")
     found = session.rows(f"{base_sql} LIMIT {limit}")
     if len(found) == limit and table.primary is not None:
         order = ", ".join(f"{q(c)} DESC" for c in table.primary.columns)
@@ -122,10 +133,8 @@ def say(
 def _together(
     engine: base.Engine, session: base.Session, columns: Sequence[catalog.Column], asks: str, rows: Sequence[Values]
 ) -> list[Said]:
-    names = [f"v{n}" for n in range(len(columns))]
-    shown = [f"{_shown(engine, c)} AS {n}" for c, n in zip(columns, names, strict=True)]
-    one = f"{', '.join([*shown, f'{asks} AS said'])} FROM ({_row(engine, columns)}) one"
-    sql = " UNION ALL ".join(f"SELECT {n} AS place, {one}" for n in range(len(rows)))
+    shown = [_shown(engine, c) for c in columns]
+    sql = f"SELECT {', '.join([_PLACE, *shown, asks])} FROM ({_given(engine, columns, len(rows))}) one"
     bound = [b for row in rows for b in _bound(engine, columns, row)]
     found: dict[int, Sequence[Any]] = {int(r[0]): r[1:] for r in session.rows(sql, bound)}
     return [
@@ -139,7 +148,7 @@ def _alone(
 ) -> Said:
     shown = ", ".join(_shown(engine, c) for c in columns) or "1"
     try:
-        (held,) = session.rows(f"SELECT {shown} FROM ({_row(engine, columns)}) one", _bound(engine, columns, row))
+        (held,) = session.rows(f"SELECT {shown} FROM ({_given(engine, columns, 1)}) one", _bound(engine, columns, row))
     except (errors.ServerFailed, errors.DataRejected, ValueError):
         return Said(False)
     if columns and not _is_held(columns, row, held):
@@ -150,10 +159,16 @@ def _alone(
         return Said(True, error=problem.message.splitlines()[0])
 
 
-def _row(engine: base.Engine, columns: Sequence[catalog.Column]) -> str:
-    """Return a query of one row that has a placeholder for each column."""
-    given = [f"{_weigh(engine).given(c)} AS {engine.ddl.quote(c.name)}" for c in columns]
-    return f"SELECT {', '.join(given) or '1 AS v'}"
+def _given(engine: base.Engine, columns: Sequence[catalog.Column], count: int) -> str:
+    """Return a query of so many rows whose columns are what these are; each value is a placeholder, row by row.
+
+    Values are numbered first and given their types around that: a server plans one expression, and not one a row.
+    """
+    names = [f"v{n}" for n in range(len(columns))]
+    head = ", ".join([f"SELECT 0 AS {_PLACE}", *(f"? AS {n}" for n in names)])
+    raw = " UNION ALL ".join([head, *(", ".join([f"SELECT {n}", *("?" for _ in names)]) for n in range(1, count))])
+    typed = [f"{_weigh(engine).given(c, n)} AS {engine.ddl.quote(c.name)}" for c, n in zip(columns, names, strict=True)]
+    return f"SELECT {', '.join([_PLACE, *typed])} FROM ({raw}) raw_values"
 
 
 def _bound(engine: base.Engine, columns: Sequence[catalog.Column], row: Values) -> list[Any]:

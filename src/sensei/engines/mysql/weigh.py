@@ -18,12 +18,12 @@ _OWN = "/*M! COLLATE utf8mb4_nopad_bin */ /*!80017 COLLATE utf8mb4_0900_bin */"
 class Weigh:
     """Numbers are given as numbers; there is no cast to some types, and the nearest that behaves like one is taken."""
 
-    def given(self, column: catalog.Column) -> str:
+    def given(self, column: catalog.Column, value: str) -> str:
         if column.type.kind is not Kind.TEXT:
-            return self.cast("?", column)
+            return self.cast(value, column)
         if column.collation is None:
-            return f"(CONVERT(? USING utf8mb4) {_OWN})"
-        return f"(CONVERT(? USING {column.collation.partition('_')[0]}) COLLATE {column.collation})"
+            return f"(CONVERT({value} USING utf8mb4) {_OWN})"
+        return f"(CONVERT({value} USING {column.collation.partition('_')[0]}) COLLATE {column.collation})"
 
     def cast(self, sql: str, column: catalog.Column) -> str:
         native = column.native.lower()

@@ -11,9 +11,9 @@ from sensei.catalog import types
 class Weigh:
     """Everything is given as text of the column's own type, and comes back as text."""
 
-    def given(self, column: catalog.Column) -> str:
+    def given(self, column: catalog.Column, value: str) -> str:
         collated = f" COLLATE {column.collation}" if column.collation and column.type.kind is types.Kind.TEXT else ""
-        return f"CAST(? AS {column.native}){collated}"
+        return f"CAST({value} AS {column.native}){collated}"
 
     def cast(self, sql: str, column: catalog.Column) -> str:
         return f"CAST({sql} AS {column.native})"

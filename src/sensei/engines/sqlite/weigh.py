@@ -16,9 +16,9 @@ _NUMBERS = (Kind.INTEGER, Kind.DECIMAL, Kind.FLOAT)
 class Weigh:
     """A cast has the affinity of a column that is declared so; where it would also change the value, there is none."""
 
-    def given(self, column: catalog.Column) -> str:
+    def given(self, column: catalog.Column, value: str) -> str:
         collation = column.collation if column.type.kind is Kind.TEXT else None
-        return self.cast("?", column) + (f" COLLATE {names.quote(collation)}" if collation else "")
+        return self.cast(value, column) + (f" COLLATE {names.quote(collation)}" if collation else "")
 
     def cast(self, sql: str, column: catalog.Column) -> str:
         affinity = declared.affinity(column.native)
