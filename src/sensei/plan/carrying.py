@@ -92,7 +92,7 @@ def carry(
     if mapper.judge is None or mapper.source.ask is None or mapper.target.ask is None:
         return Carried(says="its meaning might differ on the target")
     try:
-        root = _read(sql, mapper.source.ask.dialect, mapper.target.ask.dialect)
+        root = _read(sql, mapper.source.ask.dialect, mapper.target.ask.dialect, use)
         kept = use in (Use.VALUE, Use.INDEX)
         if use is Use.DEFAULT and root.find(_glot().Column):
             raise errors.BadInput("it names other columns")
@@ -110,7 +110,7 @@ def carry(
     return Carried(there, f"both servers gave the same answer for all of {judged.tried:,} rows tried")
 
 
-def _read(sql: str, dialect: str, target: str) -> Any:
+def _read(sql: str, dialect: str, target: str, use: Use) -> Any:
     """Return the expression's tree within parentheses; raises BadInput."""
     from sqlglot import exp
 
@@ -122,7 +122,7 @@ def _read(sql: str, dialect: str, target: str) -> Any:
             continue  # only SQLite's younger versions have it
         if isinstance(node, exp.Anonymous):
             raise errors.BadInput(f"what the function {node.name} means is known to its server only")
-        if target == "postgres" and (_compares_texts(node) or not node.find(exp.Column)):
+        if target == "postgres" and use is not Use.DEFAULT and (_compares_texts(node) or not node.find(exp.Column)):
             _refuse_bare_texts(node)
         if type(node).__name__ not in _KNOWN:
             raise errors.BadInput(f"{_word(node)} is not carried between servers")
