@@ -213,6 +213,9 @@ def _moment(text: str) -> str:
 
 
 def _plain(text: str | None, kind: Kind) -> str | None:
+    """Return a value as every server prints it, and as it is copied: moments without zeros at their end."""
+    if text is not None and kind in (Kind.TIME, Kind.TIMESTAMP):
+        return _moment(text)
     if text is None or kind is not Kind.BOOLEAN:
         return text
     return {"t": "1", "true": "1", "f": "0", "false": "0"}.get(text.lower(), text)
