@@ -16,11 +16,11 @@ from sensei.work import sides
 Kind = types.Kind
 
 #: Rows that are taken from the table's beginning, and as many from its end.
-ROWS = 200
+ROWS = 60
 #: Rows that are made up of values at which servers differ.
-MADE = 400
+MADE = 240
 #: Of these, rows with numbers from the ends of what columns hold.
-LARGE = 60
+LARGE = 30
 
 _TEXTS = (
     "", " ", "a", "A", "a ", " a", "ab", "AB", "abc", "é", "É", "ß", "ss", "\U0001f600", "0", "1", "-1", "1.5", "%",
