@@ -220,3 +220,19 @@ def test_a_computed_column_that_rounds_what_it_computes_keeps_no_row_from_mariad
     assert not move.quarantine()
     asked = "SELECT * FROM r ORDER BY id"
     assert ends.ask(there, asked) == ends.ask(here, asked) != []
+
+
+def test_what_a_foreign_key_writes_is_not_computed_from_on_mariadb(
+    sensei: fix_sensei.Sensei, maker: ends.Maker
+) -> None:
+    here, there = maker("postgres")(), maker("mysql")()
+    ends.run(
+        here,
+        "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE k (id int PRIMARY KEY,"
+        " p int REFERENCES p ON DELETE SET NULL ON UPDATE CASCADE, g int GENERATED ALWAYS AS (p + 1) STORED);"
+        " INSERT INTO p VALUES (1); INSERT INTO k (id, p) VALUES (1, 1)",
+    )
+    move = _planned(sensei, here, there)
+    assert "a foreign key changes p" in next(r["reason"] for r in move.plan["risks"] if r["column"] == "g")
+    move.start()
+    assert ends.ask(there, "SELECT id, p, g FROM k") == [(1, 1, 2)]

@@ -150,6 +150,7 @@ class Capabilities:
     set_default: bool = True  #: foreign keys may set a default
     deferrable: bool = True  #: foreign keys may be checked at the end of a transaction
     partial_indexes: bool = True  #: an index may be over the rows alone of which a condition is true
+    free_computed: bool = True  #: computed columns may be NOT NULL, and name columns that foreign keys write
     expression_indexes: bool = True  #: an index may be over what an expression gives
     index_element_bytes: int | None = None  #: a value in an index may surely have so many; None: any
     case_sensitive_columns: bool | None = None  #: None: as `case_sensitive_names`

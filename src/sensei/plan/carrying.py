@@ -163,6 +163,8 @@ def plain(tree: Any) -> Any:
         if isinstance(inner, exp.Literal) and inner.is_string and cast.to.this in exp.DataType.TEXT_TYPES:
             cast.replace(inner)
         elif cast.to.this in exp.DataType.NUMERIC_TYPES and not cast.to.expressions and (n := _number(inner)):
+            if cast.to.this not in exp.DataType.INTEGER_TYPES and isinstance(cast.parent, exp.Div) and n.is_int:
+                continue  # without it, it would be a division of whole numbers
             cast.replace(n)
     for one_of in list(tree.find_all(exp.EQ)):
         # Nor does another server know the array that PostgreSQL makes of IN.

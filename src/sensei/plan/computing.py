@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def shaped(
         plans = [p for p in plans if p is not plan]
         computed.append(plan)
         # A computed column there is what its expression gives, which NOT NULL has no say in.
-        nullable = own.nullable or mapper.target.capabilities.one_identity
+        nullable = own.nullable or not mapper.target.capabilities.free_computed
         there[own.name] = dataclasses.replace(
             own, generated=found.sql, virtual=column.virtual, default=None, nullable=nullable
         )
@@ -65,8 +66,20 @@ def _found(
         return carrying.Carried(says="the configuration gives it a type of its own")
     if any(column.name in part for part in _keys(table)):
         return carrying.Carried(says="it is part of a key")
+    if not mapper.target.capabilities.free_computed and (acting := _acted_on(table, column.generated)):
+        return carrying.Carried(says=f"a foreign key changes {acting}, of which the target computes nothing then")
     result = (column, own)
     return carrying.carry(mapper, table, column.generated, there, carrying.Use.VALUE, result)
+
+
+def _acted_on(table: catalog.Table, sql: str) -> str:
+    """Return a column that an expression may name and that the action of a foreign key writes; "" for none."""
+    for foreign in table.foreign_keys:
+        if any(word in f"{foreign.on_delete} {foreign.on_update}" for word in ("CASCADE", "SET ")):
+            for name in foreign.columns:
+                if re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", sql, re.IGNORECASE):
+                    return name
+    return ""
 
 
 def _keys(table: catalog.Table) -> Iterator[tuple[str, ...]]:

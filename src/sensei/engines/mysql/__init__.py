@@ -39,6 +39,7 @@ CAPABILITIES = base.Capabilities(
     set_default=False,
     deferrable=False,
     partial_indexes=False,
+    free_computed=False,
     expression_indexes=False,  # MySQL 8 has them, and MariaDB does not
     case_sensitive_columns=False,
     max_comment=1024,
