@@ -144,7 +144,7 @@ INSERT INTO d VALUES (1, 1.500), (2, 0.000), (3, 1e40)
 CREATE TABLE g (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED);
 INSERT INTO g (id, a) VALUES (1, 21), (2, NULL)
 """,
-        says="computed on the source",
+        says="computed on the target, too",
     ),
     Pitfall(
         "what MariaDB computes is not written",
@@ -154,7 +154,7 @@ CREATE TABLE g (id int PRIMARY KEY, a int, twice int AS (a * 2) STORED,
   seen int AS (a + 1) VIRTUAL) ENGINE=InnoDB;
 INSERT INTO g (id, a) VALUES (1, 21), (2, NULL)
 """,
-        says="computed on the source",
+        says="computed on the target, too",
     ),
     Pitfall(
         "a setting for printing floats does not round them",

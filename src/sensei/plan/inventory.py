@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -157,9 +158,14 @@ def _check(plan: model.TablePlan, check: catalog.Check, n: int, left: _Left) -> 
     kept = any(c.name == check.name or (not check.name and c.name.endswith(f"_check{n}")) for c in plan.target.checks)
     if kept or plan.append is not None:
         there = next((c.sql for c in plan.target.checks if c.name == check.name), check.sql)
-        return _either("check", name, kept, left, f"becomes {there}" if there != check.sql else "")
+        return _either("check", name, kept, left, f"becomes {there}" if _bare(there) != _bare(check.sql) else "")
     by_name = any(c.sql == check.sql or check.name[:40] == c.name[:40] for c in plan.target.checks)
     return Item("check", name, Fate.CHANGED, "under a shorter name" if by_name else "its column's type says the same")
+
+
+def _bare(sql: str) -> str:
+    """Return an expression without what makes no other one of it: quotes, parentheses, blanks, PostgreSQL's casts."""
+    return re.sub(r"::[\w ]+(\([\d, ]+\))?(\[\])?|[\s()\"`]", "", sql).lower()
 
 
 def _index(table: str, index: catalog.Index, there: catalog.Index | None, left: _Left) -> Item:
