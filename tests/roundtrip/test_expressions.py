@@ -11,6 +11,8 @@ import fix_sensei
 import moves
 
 PAIRS = [(s, t) for s in ends.ENGINES for t in ends.ENGINES if s != t]
+#: Each engine as a target that is done, taken back, done again and taken back again.
+_TWICE = [("sqlite", "postgres"), ("postgres", "mysql"), ("mysql", "sqlite")]
 
 _TABLES = """
 CREATE TABLE items (
@@ -83,7 +85,7 @@ def test_expressions_come_along_where_both_servers_agree_and_one_that_differs_is
 ) -> None:
     here, there = _made(maker, source), maker(target)()
     before = _rows(here)
-    for name in ("first", "again"):
+    for name in ("first", "again") if (source, target) in _TWICE else ("first",):
         move = _planned(sensei, here, there, name=name)
         reasons, expected = _reasons(move), _LEFT[source, target]
         assert set(reasons) == set(expected)
